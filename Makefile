@@ -1,0 +1,84 @@
+# The front door. Every target is one line over a real tool; `make help` says what each does.
+
+SHELL         := /bin/bash
+.SHELLFLAGS   := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+PYTHON ?= python3
+BIN    := .venv/bin
+READY  := .venv/.ready
+ARGS   ?=
+LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+CHECKS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["checks"], sep="\n")
+
+# Console scripts and `python -m` both come from the project's own environment.
+export PATH        := $(CURDIR)/$(BIN):$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/.venv
+
+.PHONY: help demo test test-unit test-integration test-e2e lint format cluster cluster-down images crds bench requirements clean
+
+help: ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-17s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: cluster images ## Release a model, watch a bad revision be caught and returned
+	python -m hack.demo $(ARGS)
+
+test: ## Everything that must pass, with all its own set-up: lint, unit, integration, e2e
+	$(MAKE) lint
+	$(MAKE) test-unit
+	$(MAKE) test-integration
+	$(MAKE) test-e2e
+
+test-unit: $(READY) ## Pure tests and simulated lives: seconds, no cluster
+	pytest -n auto tests/unit tests/simulation $(ARGS)
+
+test-integration: $(READY) ## Against a real API server, which it starts
+	python -m hack.cluster up --control-plane
+	pytest tests/integration $(ARGS)
+
+test-e2e: cluster images ## Against a real cluster with real pods, which it starts
+	pytest tests/e2e $(ARGS)
+
+lint: $(READY) ## Style, format, types, and that imports point one way
+	ruff check
+	ruff format --check
+	mypy
+	lint-imports --no-logo
+
+format: $(READY) ## Let ruff format the code and sort its imports
+	ruff check --fix-only --select I
+	ruff format
+
+cluster: $(READY) ## Start the local cluster (what is running already stays)
+	python -m hack.cluster up
+
+cluster-down: $(READY) ## Stop the local cluster
+	python -m hack.cluster down
+
+images: $(READY) ## Build the images and push them to the local cluster's registry
+	python -m hack.images
+
+crds: $(READY) ## Generate crds/ from the models
+	python -m modelrelease.api.crd crds/
+
+bench: $(READY) ## Measure, and write the results
+	python -m benchmarks $(ARGS)
+
+requirements: $(READY) ## Lock requirements/ from pyproject.toml (UPGRADE=--upgrade for newer versions)
+	$(LOCK) $(UPGRADE) --extra dev pyproject.toml -o requirements/dev.txt
+	$(LOCK) -c requirements/dev.txt pyproject.toml -o requirements/operator.txt
+	python -c '$(CHECKS)' | $(LOCK) -c requirements/dev.txt - -o requirements/checks.txt
+	echo uv | $(LOCK) -c requirements/dev.txt - -o requirements/uv.txt
+
+clean: ## Remove what can be made again (never the cluster: cluster-down does that)
+	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# The environment: uv installs exactly what is locked, by hash; the project itself is linked, not copied.
+$(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@

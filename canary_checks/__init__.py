@@ -1,0 +1,1 @@
+"""Probes of a canary: checks that prove that a model revision is the same product."""

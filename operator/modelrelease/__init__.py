@@ -1,0 +1,1 @@
+"""The ModelRelease operator: releases machine-learning models safely on Kubernetes."""

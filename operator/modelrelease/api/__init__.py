@@ -1,0 +1,1 @@
+"""What users write and read: the models of both kinds, their rules and their CRDs."""

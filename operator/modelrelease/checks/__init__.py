@@ -1,0 +1,1 @@
+"""Renders check Jobs, reads their results and keeps the evidence."""

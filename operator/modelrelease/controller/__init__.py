@@ -1,0 +1,1 @@
+"""The shell: kopf handlers, one loop per release, settings, health and telemetry."""

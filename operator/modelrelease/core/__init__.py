@@ -1,0 +1,1 @@
+"""The pure core: the life of a release, the planner, revisions and verdicts."""

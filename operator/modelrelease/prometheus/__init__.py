@@ -1,0 +1,1 @@
+"""Prometheus sources, queries per runtime and the wrapped client."""

@@ -1,0 +1,1 @@
+"""Pure statistics of service level objectives: counters, burn rates, sequential tests."""
