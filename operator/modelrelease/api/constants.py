@@ -1,0 +1,25 @@
+"""Names that both the API server and people see: group, kinds, labels, annotations."""
+
+from typing import Final
+
+GROUP: Final = "modelrelease.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+RELEASE_KIND: Final = "ModelRelease"
+RELEASE_PLURAL: Final = "modelreleases"
+RUN_KIND: Final = "ModelReleaseRun"
+RUN_PLURAL: Final = "modelreleaseruns"
+
+FIELD_MANAGER: Final = "modelrelease-operator"
+
+LABEL_RELEASE: Final = f"{GROUP}/release"
+LABEL_REVISION: Final = f"{GROUP}/revision"
+LABEL_RUN: Final = f"{GROUP}/run"
+LABEL_CHECK: Final = f"{GROUP}/check"
+LABEL_ROLE: Final = f"{GROUP}/role"
+
+MODEL_PORT_NAME: Final = "model"
+"""Name of the container port that serves the model; the Service's targetPort."""
+
+NAME_LENGTH_MAX: Final = 40
+"""Longest release name: children append a revision, an attempt and a check to it."""

@@ -1,0 +1,236 @@
+"""Every reason that conditions, Events and runs can show, and the sentences that go with them, in one place.
+
+A reason is a CamelCase word that programs match and that has a page in the runbook. A message is for people:
+full sentences, the name of the thing that is wrong, and what to do where that is known.
+"""
+
+from typing import Final
+
+# --- A revision serves --------------------------------------------------------------------------------------
+
+SERVING_STABLE: Final = "ServingStable"
+SERVING_CANDIDATE: Final = "ServingCandidate"
+"""The final shift has happened: the candidate serves everything and bakes."""
+NOT_SERVING: Final = "NotServing"
+"""A stable revision is known, but none of its pods is Ready."""
+NO_STABLE: Final = "NoStable"
+"""Nothing was promoted yet, so nothing serves."""
+SCALED_TO_ZERO: Final = "ScaledToZero"
+
+# --- How a run ends -----------------------------------------------------------------------------------------
+
+FIRST_RELEASE: Final = "FirstRelease"
+PROMOTED: Final = "Promoted"
+ROLLED_BACK: Final = "RolledBack"
+CHECK_FAILED: Final = "CheckFailed"
+SLO_FAILED: Final = "SloFailed"
+REJECTED: Final = "Rejected"
+CANCELLED: Final = "Cancelled"
+SUPERSEDED: Final = "Superseded"
+RETURNED: Final = "Returned"
+
+# --- Pods that do not start: capacity and platform, never the model -----------------------------------------
+
+CANARY_STARTING: Final = "CanaryStarting"
+WAITING_FOR_CAPACITY: Final = "WaitingForCapacity"
+QUOTA_EXCEEDED: Final = "QuotaExceeded"
+POD_REJECTED: Final = "PodRejected"
+UNSCHEDULABLE: Final = "Unschedulable"
+SCHEDULING_GATED: Final = "SchedulingGated"
+DISRUPTED: Final = "Disrupted"
+IMAGE_UNAVAILABLE: Final = "ImageUnavailable"
+YIELDED: Final = "Yielded"
+CAPACITY_DEADLINE: Final = "CapacityDeadline"
+
+CAPACITY: Final = frozenset(
+    {
+        WAITING_FOR_CAPACITY,
+        QUOTA_EXCEEDED,
+        POD_REJECTED,
+        UNSCHEDULABLE,
+        SCHEDULING_GATED,
+        DISRUPTED,
+        IMAGE_UNAVAILABLE,
+        YIELDED,
+        CAPACITY_DEADLINE,
+    }
+)
+"""What never blames the model, and is tried again without limit."""
+
+# --- Pods that do not start: the revision -------------------------------------------------------------------
+
+CRASH_LOOP: Final = "CrashLoop"
+OUT_OF_MEMORY: Final = "OutOfMemory"
+IMAGE_NOT_FOUND: Final = "ImageNotFound"
+STARTUP_DEADLINE: Final = "StartupDeadline"
+
+# --- Checks and objectives ----------------------------------------------------------------------------------
+
+CHECK_PASSED: Final = "CheckPassed"
+CHECK_SKIPPED: Final = "CheckSkipped"
+CHECK_ERROR: Final = "CheckError"
+CHECK_DISRUPTED: Final = "CheckDisrupted"
+CHECK_NO_RESULT: Final = "CheckNoResult"
+CHECK_FOREIGN_RESULT: Final = "CheckForeignResult"
+"""The result's nonce is not the one that the Job was given."""
+CHECK_INCOMPLETE: Final = "CheckIncomplete"
+"""Some pods were measured and others were not."""
+CHECK_DEADLINE: Final = "CheckDeadline"
+CHECK_ERROR_DEADLINE: Final = "CheckErrorDeadline"
+TOO_FEW_REQUESTS: Final = "TooFewRequests"
+"""NoData that time cures: it holds the step, and the clock goes on."""
+INCONCLUSIVE_DEADLINE: Final = "InconclusiveDeadline"
+NO_DATA_DEADLINE: Final = "NoDataDeadline"
+ERROR_DEADLINE: Final = "ErrorDeadline"
+PROMETHEUS_ERROR: Final = "PrometheusError"
+UNKNOWN_PROMETHEUS_SOURCE: Final = "UnknownPrometheusSource"
+REFERENCE_NOT_RECORDED: Final = "ReferenceNotRecorded"
+IMAGE_DRIFT: Final = "ImageDrift"
+HARDWARE_UNTESTED: Final = "HardwareUntested"
+
+# --- A run goes on ------------------------------------------------------------------------------------------
+
+RUN_STARTED: Final = "RunStarted"
+QUEUED: Final = "Queued"
+CANARY_READY: Final = "CanaryReady"
+CHECKING: Final = "Checking"
+AWAITING_APPROVAL: Final = "AwaitingApproval"
+TRAFFIC_SHIFTED: Final = "TrafficShifted"
+SHIFTING: Final = "Shifting"
+HOLDING: Final = "Holding"
+STEP_HELD: Final = "StepHeld"
+BAKING: Final = "Baking"
+RETURNING: Final = "Returning"
+RELOADING: Final = "Reloading"
+WEIGHT_ROUNDED: Final = "WeightRounded"
+RETRY_LATER: Final = "RetryLater"
+RETRIES_EXHAUSTED: Final = "RetriesExhausted"
+
+# --- Why nothing can go on ----------------------------------------------------------------------------------
+
+CANARY_EXPOSED: Final = "CanaryExposed"
+NAME_CONFLICT: Final = "NameConflict"
+INVALID_SPEC: Final = "InvalidSpec"
+INVALID_TEMPLATE: Final = "InvalidTemplate"
+NO_MODEL_PORT: Final = "NoModelPort"
+CONFIG_MAP_NOT_FOUND: Final = "ConfigMapNotFound"
+SECRET_NOT_FOUND: Final = "SecretNotFound"
+CUT_OVER_REQUIRED: Final = "CutOverRequired"
+STATE_UNKNOWN: Final = "StateUnknown"
+REVISION_NOT_FOUND: Final = "RevisionNotFound"
+NO_ROOM_FOR_CANARY: Final = "NoRoomForCanary"
+NOTHING_TO_RETURN_TO: Final = "NothingToReturnTo"
+
+# --- People -------------------------------------------------------------------------------------------------
+
+PAUSED: Final = "Paused"
+NOT_PAUSED: Final = "NotPaused"
+OVERRIDDEN: Final = "Overridden"
+NO_OVERRIDE: Final = "NoOverride"
+PINNED: Final = "Pinned"
+FORCED: Final = "Forced"
+WAIVED: Final = "Waived"
+
+# --- Conditions of a quiet release --------------------------------------------------------------------------
+
+SETTLED: Final = "Settled"
+"""Nothing is under way."""
+NOT_STALLED: Final = "NotStalled"
+CONFIG_DRIFT: Final = "ConfigDrift"
+TEMPLATE_REVERTED: Final = "TemplateReverted"
+
+
+# --- Sentences ----------------------------------------------------------------------------------------------
+
+
+def sentence(text: str) -> str:
+    """Return the text with an end: what others said seldom has a full stop."""
+    text = " ".join(text.split())
+    return text if not text or text[-1] in ".!?…" else f"{text}."
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return the text cut to the API's bound, visibly."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 pod`` or ``2 pods``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def serves(revision: str, weight: int = 100) -> str:
+    """Say who serves users."""
+    return f"Revision {revision} serves {weight} %."
+
+
+def never_live(revision: str) -> str:
+    """Say that no user met the candidate."""
+    return f"No user request reached {revision}."
+
+
+def was_live(revision: str) -> str:
+    """Say that some users met the candidate."""
+    return f"{revision} served some requests before they were returned."
+
+
+def not_ready(ready: int, desired: int, detail: str = "") -> str:
+    """Say how many pods are missing."""
+    tail = f": {detail}" if detail else ""
+    return sentence(f"{ready} of {counted(desired, 'pod')} Ready{tail}")
+
+
+def crash_loop(container: str, restarts: int, exit_code: int) -> str:
+    """Say that a container keeps dying."""
+    return f"Container {container} crashed {restarts} times, at last with exit code {exit_code}."
+
+
+def out_of_memory(container: str) -> str:
+    """Say that a container was killed for its memory."""
+    return f"Container {container} was killed: it used more memory than its limit."
+
+
+def exposed(services: tuple[str, ...]) -> str:
+    """Say which foreign Services would send users to the canary."""
+    names = ", ".join(services)
+    return f"No canary is started: the selector of Service {names} matches its pods: users would reach it."
+
+
+def name_conflict(name: str) -> str:
+    """Say that the release's Service name is taken."""
+    return f"Service {name} exists and is not this release's: rename one of them, or delete the Service."
+
+
+def no_room(max_surge: int, max_unavailable: int) -> str:
+    """Say that the budget leaves no pod for the canary."""
+    budget = f"maxSurge {max_surge} + maxUnavailable {max_unavailable}"
+    return f"There is no room for a canary: {budget} must be at least 1."
+
+
+def cut_over(stable_space: str, candidate_space: str) -> str:
+    """Say that two vector spaces cannot share traffic."""
+    return (
+        f"The embedding space changes from {stable_space} to {candidate_space}: "
+        f"answers of both can't be mixed, so traffic stays until a cut-over."
+    )
+
+
+def awaiting_approval(stage: str, revision: str) -> str:
+    """Say that a person is asked."""
+    return f"{revision} waits for an approval ({stage}) in spec.override.approvals."
+
+
+def weight_rounded(declared: int, attained: int, replicas: int) -> str:
+    """Say that pods cannot split traffic so finely."""
+    pods = counted(replicas, "replica")
+    return f"A weight of {declared} % can't be attained with {pods}: {attained} % is used."
+
+
+def config_drift(names: tuple[str, ...]) -> str:
+    """Say which Secrets changed under the running revision."""
+    return f"Secret {', '.join(names)} changed since the revision was stored: pods that restart will differ."
+
+
+def template_reverted(revision: str) -> str:
+    """Say that a hand edit was undone."""
+    return f"The Deployment of {revision} was edited by hand: it is set back to what was verified."

@@ -1,0 +1,452 @@
+"""What a user declares: the ``spec`` of a ModelRelease.
+
+A field says what this revision *is*, never what a change does. Cross-field rules live in
+:mod:`modelrelease.api.rules`, written once for the API server (CEL) and for the offline linter.
+"""
+
+import enum
+from typing import Annotated, Any, Final, Literal
+
+import pydantic
+from pydantic import alias_generators
+
+from modelrelease.api import base
+
+
+class NumericClass(enum.StrEnum):
+    """The arithmetic a revision serves with; bounds how far equal models may differ."""
+
+    FP32 = "fp32"
+    TF32 = "tf32"
+    FP16 = "fp16"
+    BF16 = "bf16"
+    FP8 = "fp8"
+    INT8 = "int8"
+
+
+class Normalized(enum.StrEnum):
+    """Whether the vectors have unit length."""
+
+    UNIT = "Unit"
+    NONE = "None"
+
+
+class Runtime(enum.StrEnum):
+    """The server's software: names the metrics, never the way it is asked."""
+
+    GENERIC = "Generic"
+    INFINITY = "Infinity"
+
+
+class Protocol(enum.StrEnum):
+    """How the model is asked."""
+
+    OPENAI_EMBEDDINGS = "OpenAIEmbeddings"
+
+
+class ServiceType(enum.StrEnum):
+    CLUSTER_IP = "ClusterIP"
+    NODE_PORT = "NodePort"
+    LOAD_BALANCER = "LoadBalancer"
+
+
+class TrafficProvider(enum.StrEnum):
+    """What splits traffic."""
+
+    REPLICAS = "Replicas"
+
+
+class Approval(enum.StrEnum):
+    """Where a run waits for a person."""
+
+    NONE = "None"
+    BEFORE_TRAFFIC = "BeforeTraffic"
+    BEFORE_FULL = "BeforeFull"
+
+
+class OnSupersede(enum.StrEnum):
+    """What a third revision does to a run that is under way."""
+
+    CANCEL = "Cancel"
+    QUEUE = "Queue"
+
+
+class Enforcement(enum.StrEnum):
+    """Whether verdicts act or are only reported."""
+
+    ENFORCE = "Enforce"
+    OBSERVE = "Observe"
+
+
+class Policy(enum.StrEnum):
+    """What happens when a deadline passes without a Pass or a Fail."""
+
+    ROLL_BACK = "RollBack"
+    HOLD = "Hold"
+
+
+class ReferenceRole(enum.StrEnum):
+    """Whose recorded outputs the candidate is compared with."""
+
+    ANCHOR = "Anchor"
+    STABLE = "Stable"
+
+
+class GateMetric(enum.StrEnum):
+    """What a gate bounds."""
+
+    COSINE_DISTANCE_WORST = "CosineDistanceWorst"
+    NORM_DEVIATION_WORST = "NormDeviationWorst"
+    REPEAT_DISTANCE_WORST = "RepeatDistanceWorst"
+    REPEAT_NORM_DEVIATION_WORST = "RepeatNormDeviationWorst"
+
+
+class ModelContract(base.ApiModel):
+    """Absolute statements about every answer; needed when there is no stable to compare with."""
+
+    dimensions: Annotated[int, pydantic.Field(ge=1, le=65_536)] | None = None
+    normalized: Normalized | None = None
+    max_input_tokens: Annotated[int, pydantic.Field(ge=1, le=10_000_000)] | None = None
+
+
+class Model(base.ApiModel):
+    """What the revision is said to be. Only ``embeddingSpace`` is part of its identity."""
+
+    version: Annotated[str, pydantic.Field(min_length=1, max_length=63)]
+    served_name: Annotated[str, pydantic.Field(min_length=1, max_length=253)] | None = None
+    """The ``model`` of requests; by default the first one the server lists."""
+    numeric_class: NumericClass = NumericClass.BF16
+    embedding_space: base.DnsLabel | None = None
+    """Identity of the vector space; by default the release's name, so every change is judged."""
+    contract: ModelContract = ModelContract()
+
+
+IMPLIED_OPERATION: Final = "embeddings"
+"""Name of the operation that ``endpoint.protocol`` implies."""
+
+
+class Operation(base.ApiModel):
+    """One way of asking the model."""
+
+    name: base.DnsLabel
+    protocol: Protocol
+    path: Annotated[str, pydantic.Field(min_length=1, max_length=253, pattern=base.PATH)] = "/v1/embeddings"
+
+
+class Endpoint(base.ApiModel):
+    """How the model is asked: ``protocol`` for one operation, or ``operations``."""
+
+    runtime: Runtime = Runtime.GENERIC
+    protocol: Protocol | None = None
+    operations: (
+        Annotated[list[Operation], base.ListMap(("name",)), pydantic.Field(min_length=1, max_length=8)] | None
+    ) = None
+
+    def all_operations(self) -> tuple[Operation, ...]:
+        """Return the declared operations, or the single one that ``protocol`` implies."""
+        if self.operations is not None:
+            return tuple(self.operations)
+        protocol = self.protocol or Protocol.OPENAI_EMBEDDINGS
+        return (Operation(name=IMPLIED_OPERATION, protocol=protocol),)
+
+
+class Service(base.ApiModel):
+    """The Service that users call: named like the release, owned by the operator."""
+
+    port: Annotated[int, pydantic.Field(ge=1, le=65_535)] = 80
+    type: ServiceType = ServiceType.CLUSTER_IP
+    annotations: Annotated[dict[str, base.AnnotationValue], pydantic.Field(max_length=32)] = {}
+
+
+class Canary(base.ApiModel):
+    """The candidate's first pods, before any user meets them."""
+
+    replicas: Annotated[int, pydantic.Field(ge=1, le=64)] = 1
+    startup_deadline_seconds: Annotated[base.Seconds, pydantic.Field(ge=1)] = 900
+    """From scheduled to Ready."""
+    capacity_deadline_seconds: Annotated[base.Seconds, pydantic.Field(ge=1)] = 14_400
+    """Until scheduled; never blames the model."""
+    warmup_seconds: base.Seconds = 0
+    retain_failed_seconds: base.Seconds = 0
+    """How long the pods of a failed candidate stay for a look, within the budget, without traffic."""
+
+
+class Traffic(base.ApiModel):
+    """How live traffic is moved."""
+
+    provider: TrafficProvider = TrafficProvider.REPLICAS
+
+
+class Step(base.ApiModel):
+    """A share of live traffic, and how long it is watched."""
+
+    weight: Annotated[int, pydantic.Field(ge=1, le=99)]
+    """Ceiling in percent; with Replicas the nearest attainable share is used and published."""
+    hold_seconds: base.Seconds = 600
+
+
+class RetryPolicy(base.ApiModel):
+    """Retries of runs that ended without a Fail."""
+
+    limit: Annotated[int, pydantic.Field(ge=0, le=100)] = 3
+    backoff_seconds: base.Seconds = 600
+
+
+class RollbackWindow(base.ApiModel):
+    """How far back a revert needs neither checks nor steps."""
+
+    revisions: Annotated[int, pydantic.Field(ge=0, le=20)] = 3
+
+
+class Deadlines(base.ApiModel):
+    """How long a run waits for evidence; each kind of silence has its own clock."""
+
+    check_seconds: Annotated[base.Seconds, pydantic.Field(ge=1)] = 3600
+    """Until every check has a Pass or a Fail."""
+    inconclusive_seconds: Annotated[base.Seconds, pydantic.Field(ge=1)] = 3600
+    """Beyond a step's hold, for an SLO with data but without enough evidence."""
+    no_data_seconds: Annotated[base.Seconds, pydantic.Field(ge=1)] = 3600
+    error_seconds: Annotated[base.Seconds, pydantic.Field(ge=1)] = 3600
+
+
+class Strategy(base.ApiModel):
+    """How a candidate becomes stable."""
+
+    max_surge: base.IntOrString = 1
+    max_unavailable: base.IntOrString = 0
+    canary: Canary = Canary()
+    traffic: Traffic = Traffic()
+    steps: Annotated[list[Step], pydantic.Field(max_length=16)] = []
+    bake_seconds: base.Seconds = 300
+    approval: Approval = Approval.NONE
+    drain_seconds: base.Seconds = 30
+    on_supersede: OnSupersede = OnSupersede.CANCEL
+    retry_policy: RetryPolicy = RetryPolicy()
+    rollback_window: RollbackWindow = RollbackWindow()
+    deadlines: Deadlines = Deadlines()
+
+
+class Gate(base.ApiModel):
+    """A bound on one metric, in place of the numeric class's."""
+
+    metric: GateMetric
+    max: base.DecimalString | None = None
+
+
+class EmbeddingParity(base.ApiModel):
+    """The candidate's vectors are those of the references, row by row."""
+
+    references: Annotated[list[ReferenceRole], base.ListSet(), pydantic.Field(min_length=1, max_length=2)] = [
+        ReferenceRole.ANCHOR,
+        ReferenceRole.STABLE,
+    ]
+    gates: Annotated[list[Gate], base.ListMap(("metric",)), pydantic.Field(max_length=8)] = []
+
+
+class ContractCheck(base.ApiModel):
+    """Every answer keeps ``model.contract``: dimensions, norm, finite, order, count."""
+
+
+class Repeatability(base.ApiModel):
+    """The same input gives the same vector twice."""
+
+    gates: Annotated[list[Gate], base.ListMap(("metric",)), pydantic.Field(max_length=8)] = []
+
+
+class Check(base.ApiModel):
+    """One probe of the canary: a name and exactly one kind."""
+
+    name: base.DnsLabel
+    enforcement: Enforcement = Enforcement.ENFORCE
+    operation: base.DnsLabel | None = None
+    """Which of ``endpoint.operations``; by default the first."""
+    embedding_parity: EmbeddingParity | None = None
+    contract: ContractCheck | None = None
+    repeatability: Repeatability | None = None
+
+
+class Toleration(base.ApiModel):
+    """A taint that the pod tolerates, as in a pod."""
+
+    key: Annotated[str, pydantic.Field(max_length=317)] | None = None
+    operator: Annotated[str, pydantic.Field(max_length=16)] | None = None
+    value: base.LabelValue | None = None
+    effect: Annotated[str, pydantic.Field(max_length=32)] | None = None
+    toleration_seconds: Annotated[int, pydantic.Field(ge=0, le=2_147_483_647)] | None = None
+
+
+class Resources(base.ApiModel):
+    """What a container asks for and may use, as in a pod."""
+
+    limits: Annotated[dict[str, base.Quantity], pydantic.Field(max_length=16)] | None = None
+    requests: Annotated[dict[str, base.Quantity], pydantic.Field(max_length=16)] | None = None
+
+
+class CheckTemplate(base.ApiModel):
+    """What the namespace needs of a check's pod."""
+
+    service_account_name: base.DnsSubdomain | None = None
+    image_pull_secrets: Annotated[list[base.DnsSubdomain], base.ListSet(), pydantic.Field(max_length=8)] = []
+    node_selector: Annotated[dict[str, base.LabelValue], pydantic.Field(max_length=16)] = {}
+    tolerations: Annotated[
+        list[Annotated[dict[str, Any], base.ShapedBy(Toleration)]], pydantic.Field(max_length=16)
+    ] = []
+    resources: Annotated[dict[str, Any], base.ShapedBy(Resources)] = {}
+    labels: Annotated[dict[str, base.LabelValue], pydantic.Field(max_length=16)] = {}
+    annotations: Annotated[dict[str, base.AnnotationValue], pydantic.Field(max_length=16)] = {}
+    active_deadline_seconds: Annotated[int, pydantic.Field(ge=10, le=86_400)] = 600
+    max_requests_per_second: Annotated[int, pydantic.Field(ge=1, le=1000)] = 20
+
+
+class Availability(base.ApiModel):
+    """The share of requests that the server did not fail."""
+
+
+class Latency(base.ApiModel):
+    """The share of requests answered within a threshold."""
+
+    threshold_milliseconds: Annotated[int, pydantic.Field(ge=1, le=3_600_000)]
+
+
+class Slo(base.ApiModel):
+    """An objective judged from Prometheus while the candidate takes live traffic."""
+
+    name: base.DnsLabel
+    objective: base.DecimalString
+    """Percent of good requests, above 0 and below 100, such as "99.9"."""
+    source: base.DnsLabel = "default"
+    """Which of the installation's Prometheus sources."""
+    operation: base.DnsLabel | None = None
+    minimum_requests: Annotated[int, pydantic.Field(ge=20, le=1_000_000)] = 200
+    availability: Availability | None = None
+    latency: Latency | None = None
+
+
+class Paused(base.ApiModel):
+    """No forward transition; returns and evidence go on."""
+
+    reason: base.Reason
+
+
+class RevisionOverride(base.ApiModel):
+    """An override bound to one revision."""
+
+    revision: base.RevisionName
+    reason: base.Reason
+
+
+class ApprovalOverride(RevisionOverride):
+    """A person lets the revision pass a gate."""
+
+    stage: Literal[Approval.BEFORE_TRAFFIC, Approval.BEFORE_FULL]
+
+
+class Waiver(RevisionOverride):
+    """Promote although this check or SLO fails."""
+
+    check: base.DnsLabel
+
+
+class Retry(RevisionOverride):
+    """The run that is judged must be of this attempt or a later one."""
+
+    attempt: Annotated[int, pydantic.Field(ge=1, le=10_000)]
+
+
+class Override(base.ApiModel):
+    """On call only, never in Git. Every entry says why and is bound to a revision, or visibly sticky."""
+
+    # Nothing is defaulted in the stored object: what nobody wrote is absent.
+    paused: Paused | None = None
+    pinned: RevisionOverride | None = None
+    """Serve this revision, whatever the spec says."""
+    rejected: Annotated[
+        list[RevisionOverride], base.ListMap(("revision",)), pydantic.Field(max_length=32)
+    ] = pydantic.Field(default_factory=list)
+    """Never serve these revisions, also when one of them is stable."""
+    approvals: Annotated[
+        list[ApprovalOverride], base.ListMap(("revision", "stage")), pydantic.Field(max_length=16)
+    ] = pydantic.Field(default_factory=list)
+    waivers: Annotated[list[Waiver], base.ListMap(("revision", "check")), pydantic.Field(max_length=32)] = (
+        pydantic.Field(default_factory=list)
+    )
+    forced: RevisionOverride | None = None
+    """Promote this revision, whatever its verdicts say."""
+    retry: Retry | None = None
+
+
+class TemplateMetadata(pydantic.BaseModel):
+    """Labels and annotations of the pods."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+
+    labels: Annotated[dict[str, base.LabelValue], pydantic.Field(max_length=64)] | None = None
+    annotations: Annotated[dict[str, str], pydantic.Field(max_length=64)] | None = None
+
+
+class TemplatePort(pydantic.BaseModel):
+    """A port of a container."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+
+    name: Annotated[str, pydantic.Field(max_length=15)] | None = None
+
+
+class TemplateContainer(pydantic.BaseModel):
+    """A container."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+
+    ports: Annotated[list[TemplatePort], pydantic.Field(max_length=32)] | None = None
+
+
+class TemplatePod(pydantic.BaseModel):
+    """A PodSpec."""
+
+    model_config = pydantic.ConfigDict(extra="allow", alias_generator=alias_generators.to_camel)
+
+    containers: Annotated[list[TemplateContainer], pydantic.Field(min_length=1, max_length=32)]
+    init_containers: Annotated[list[TemplateContainer], pydantic.Field(max_length=32)] | None = None
+
+
+class Template(pydantic.BaseModel):
+    """What the rules look at in a PodTemplateSpec; the rest is Kubernetes' to judge."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+
+    metadata: TemplateMetadata | None = None
+    spec: TemplatePod
+
+
+DEFAULT_CHECKS: Final = (
+    Check(name="contract", contract=ContractCheck()),
+    Check(name="repeatability", repeatability=Repeatability()),
+    Check(name="parity", embedding_parity=EmbeddingParity()),
+)
+"""The checks of an embedding protocol when none are declared."""
+
+
+class ReleaseSpec(base.ApiModel):
+    """The desired product and how it is released."""
+
+    replicas: Annotated[int, pydantic.Field(ge=0, le=10_000)] = 1
+    model: Model
+    endpoint: Endpoint
+    service: Service = Service()
+    template: Annotated[dict[str, Any], base.ShapedBy(Template)]
+    """A PodTemplateSpec whose serving container names a port ``model``."""
+    strategy: Strategy = Strategy()
+    checks: Annotated[list[Check], base.ListMap(("name",)), pydantic.Field(max_length=16)] | None = None
+    """Absent: the protocol's defaults. Empty: only with enforcement Observe."""
+    check_template: CheckTemplate = CheckTemplate()
+    slos: Annotated[list[Slo], base.ListMap(("name",)), pydantic.Field(max_length=16)] = []
+    enforcement: Enforcement = Enforcement.ENFORCE
+    on_inconclusive: Policy = Policy.ROLL_BACK
+    on_error: Policy = Policy.HOLD
+    revision_history_limit: Annotated[int, pydantic.Field(ge=1, le=50)] = 5
+    run_history_limit: Annotated[int, pydantic.Field(ge=1, le=100)] = 10
+    override: Override = pydantic.Field(default_factory=Override)
+
+    def all_checks(self) -> tuple[Check, ...]:
+        """Return the declared checks, or the defaults of an embedding protocol."""
+        return DEFAULT_CHECKS if self.checks is None else tuple(self.checks)

@@ -1,0 +1,260 @@
+"""What a run's checks and SLOs have said so far, and whether that is enough, too little or too late."""
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Sequence
+
+from modelrelease.api import reasons, verdict
+from modelrelease.api import run as api_run
+from modelrelease.api import spec as api_spec
+from modelrelease.core import observation
+from modelrelease.core import verdict as core_verdict
+from modelrelease.core.situation import Situation
+
+Verdict = verdict.Verdict
+
+RETRY_SECONDS_MIN = 5.0
+RETRY_SECONDS_MAX = 300.0
+"""A check that measured nothing runs again after 5 s, doubled each time, at most 5 minutes."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Expired:
+    """A deadline that has passed, and the end it leads to."""
+
+    outcome: api_run.Outcome
+    problem: observation.Problem
+
+
+def required_checks(here: Situation) -> tuple[api_spec.Check, ...]:
+    """Return the checks of this run: a return to a promoted revision needs none."""
+    if here.run.spec.mode in {api_run.Mode.FAST, api_run.Mode.RELOAD}:
+        return ()
+    return tuple(here.run.spec.judging.checks)
+
+
+def record(here: Situation) -> api_run.RunStatus | None:
+    """Return the status with what is new: finished checks, changed SLO verdicts, pods that took traffic."""
+    update: dict[str, object] = {}
+    if here.status.phase is api_run.Phase.CHECKING:
+        checks = latest_checks(here)
+        if checks != here.status.checks:
+            update["checks"] = checks
+            outputs = next((part.outputs for part in here.observed.parts if part.outputs), None)
+            if outputs is not None:
+                update["outputs"] = outputs
+    if here.status.phase is api_run.Phase.HOLDING and _words(here.observed.slos) != _words(here.status.slos):
+        update["slos"] = latest_slos(here)
+    live = _live_pods(here)
+    if live != here.status.live_pods:
+        update["live_pods"] = live
+    return here.status.model_copy(update=update) if update else None
+
+
+def _words(slos: Iterable[api_run.SloStatus]) -> dict[str, tuple[str, str]]:
+    return {slo.name: (slo.verdict, slo.reason) for slo in slos}
+
+
+def _live_pods(here: Situation) -> list[str]:
+    """Names of the candidate's pods that users can reach, the earlier ones kept."""
+    traffic = here.observed.traffic
+    known = list(here.status.live_pods)
+    reached = here.widened or (
+        traffic.selects is observation.Selects.PINNED and traffic.revision == here.candidate
+    )
+    if here.status.phase not in {api_run.Phase.SHIFTING, api_run.Phase.HOLDING} or not reached:
+        return known
+    ready = sorted(pod.name for pod in here.observed.revisions[here.candidate].pods if pod.ready)
+    return (known + [name for name in ready if name not in known])[:64]
+
+
+# --- Checks -------------------------------------------------------------------------------------------------
+
+
+def latest_checks(here: Situation) -> list[api_run.CheckStatus]:
+    """Return every check's status, in the order of the manifest, with what its parts have said by now."""
+    known = {status.name: status for status in here.status.checks}
+    tested = frozenset(pod.uid for pod in here.status.checked_pods)
+    result = []
+    for check in required_checks(here):
+        status = known.get(check.name, api_run.CheckStatus(name=check.name))
+        if status.verdict is None and tested:
+            status = core_verdict.aggregate(status, here.observed.parts, tested, here.now)
+        result.append(status)
+    return result
+
+
+def pods_replaced(here: Situation) -> bool:
+    """Return whether a tested pod is gone or no longer Ready: its results are void."""
+    ready = {pod.uid for pod in here.observed.revisions[here.candidate].pods if pod.ready}
+    return any(pod.uid not in ready for pod in here.status.checked_pods)
+
+
+def voided(here: Situation) -> list[api_run.CheckStatus]:
+    """Return every check's status for a new set of pods: nothing said, a later attempt."""
+    return [
+        api_run.CheckStatus(name=status.name, attempt=status.attempt + 1) for status in here.status.checks
+    ]
+
+
+def retried(here: Situation) -> list[api_run.CheckStatus] | None:
+    """Return the statuses with the next attempt of a check that measured nothing, when it is due."""
+    for index, status in enumerate(here.status.checks):
+        if status.verdict in {None, Verdict.PASS, Verdict.FAIL} or status.name in here.waived:
+            continue
+        if here.observing or (due := retry_time(status)) is None or here.now < due:
+            continue
+        again = api_run.CheckStatus(name=status.name, attempt=status.attempt + 1)
+        return [*here.status.checks[:index], again, *here.status.checks[index + 1 :]]
+    return None
+
+
+def retry_time(status: api_run.CheckStatus) -> datetime.datetime | None:
+    """Return when a check that measured nothing may run again."""
+    if status.completion_time is None:
+        return None
+    seconds = min(RETRY_SECONDS_MAX, RETRY_SECONDS_MIN * 2.0 ** min(status.attempt - 1, 10))
+    return status.completion_time + datetime.timedelta(seconds=seconds)
+
+
+def next_check(here: Situation) -> api_run.CheckStatus | None:
+    """Return the check whose Job must run now: one at a time, and none after one that holds the run."""
+    required = {check.name: check for check in required_checks(here)}
+    for status in latest_checks(here):
+        if status.verdict is None and not status.skipped:
+            return status
+        if not _gate(here, [required[status.name]]).passed:
+            return None
+    return None
+
+
+def checks_done(here: Situation) -> bool:
+    """Return whether every check has passed, or has spoken and is only reported."""
+    return _gate(here, required_checks(here)).passed
+
+
+def _gate(here: Situation, required: Sequence[api_spec.Check]) -> core_verdict.GateResult:
+    return core_verdict.gate(
+        required,
+        latest_checks(here),
+        waived=here.waived,
+        observing=here.observing,
+        first=here.run.spec.mode is api_run.Mode.FIRST,
+    )
+
+
+def outputs_stored(here: Situation) -> bool:
+    """Return whether the references of the next release are durable, where a check records them."""
+    records = any(check.embedding_parity is not None for check in required_checks(here))
+    return not records or here.status.outputs is not None or here.observing
+
+
+# --- SLOs ---------------------------------------------------------------------------------------------------
+
+
+def latest_slos(here: Situation) -> list[api_run.SloStatus]:
+    """Return every objective's last judgement: this turn's, else the persisted one."""
+    fresh = {slo.name: slo for slo in here.observed.slos}
+    known = {slo.name: slo for slo in here.status.slos}
+    return [
+        found for slo in here.judged_slos if (found := fresh.get(slo.name, known.get(slo.name))) is not None
+    ]
+
+
+def slos_pass(here: Situation) -> bool:
+    """Return whether every objective passes now. One that was not judged in this turn has not passed."""
+    return core_verdict.gate_slos(
+        here.judged_slos, here.observed.slos, waived=here.waived, observing=here.observing
+    ).passed
+
+
+def _silences(slo: api_run.SloStatus) -> bool:
+    too_few = slo.verdict is Verdict.NO_DATA and slo.reason == reasons.TOO_FEW_REQUESTS
+    return slo.verdict in {Verdict.ERROR, Verdict.NO_DATA} and not too_few
+
+
+def silent(here: Situation) -> bool:
+    """Return whether an objective can't be judged at all, so that the hold's clock must stand still."""
+    if here.observing:
+        return False
+    return any(_silences(slo) for slo in latest_slos(here) if slo.name not in here.waived)
+
+
+# --- Ends ---------------------------------------------------------------------------------------------------
+
+
+def failure(here: Situation) -> observation.Problem | None:
+    """Return the Fail that ends the run: a check's while Checking, an objective's under traffic."""
+    phase = here.status.phase
+    if phase is api_run.Phase.CHECKING:
+        checks = latest_checks(here)
+        failed = _gate(here, required_checks(here)).failed
+        said = next((status.message for status in checks if status.name == failed), "")
+        return observation.Problem(reasons.CHECK_FAILED, f"{failed} failed: {said}") if failed else None
+    if phase in {api_run.Phase.SHIFTING, api_run.Phase.HOLDING}:
+        slos = latest_slos(here)
+        failed = core_verdict.gate_slos(here.judged_slos, slos, waived=here.waived).failed
+        said = next((slo.message for slo in slos if slo.name == failed), "")
+        return observation.Problem(reasons.SLO_FAILED, f"{failed} failed: {said}") if failed else None
+    return None
+
+
+def expired(here: Situation) -> Expired | None:
+    """Return the deadline for evidence that has passed, when its policy is to roll back."""
+    if here.observing:
+        return None
+    overdue = overdue_evidence(here)
+    if overdue is None:
+        return None
+    judging = here.run.spec.judging
+    policy = judging.on_error if overdue.reason in _ERROR_REASONS else judging.on_inconclusive
+    if policy is api_spec.Policy.HOLD:
+        return None
+    return Expired(api_run.Outcome.ROLLED_BACK, overdue)
+
+
+_ERROR_REASONS = frozenset({reasons.ERROR_DEADLINE, reasons.CHECK_ERROR_DEADLINE})
+
+
+def overdue_evidence(here: Situation) -> observation.Problem | None:
+    """Return the deadline for evidence that has passed, whatever its policy: people see it either way."""
+    if here.status.phase is api_run.Phase.CHECKING:
+        return _overdue_check(here)
+    if here.status.phase is api_run.Phase.HOLDING:
+        return _overdue_slo(here)
+    return None
+
+
+def _overdue_check(here: Situation) -> observation.Problem | None:
+    seconds = here.strategy.deadlines.check_seconds
+    gate = _gate(here, required_checks(here))
+    if gate.passed or here.elapsed() < seconds:
+        return None
+    unresolved = next((s for s in latest_checks(here) if s.name == gate.unresolved), None)
+    if unresolved is None:
+        return observation.Problem(reasons.CHECK_DEADLINE, f"Not every check has spoken within {seconds} s.")
+    reason = reasons.CHECK_ERROR_DEADLINE if unresolved.verdict is Verdict.ERROR else reasons.CHECK_DEADLINE
+    return observation.Problem(
+        reason,
+        f"{unresolved.name} did not pass within {seconds} s, "
+        f"it said {unresolved.verdict}: {unresolved.message}",
+    )
+
+
+def _overdue_slo(here: Situation) -> observation.Problem | None:
+    deadlines = here.strategy.deadlines
+    for slo in latest_slos(here):
+        if slo.verdict in {Verdict.PASS, Verdict.FAIL} or slo.name in here.waived:
+            continue
+        if _silences(slo):
+            since = here.status.silent_since or here.now
+            waited = (here.now - since).total_seconds()
+        else:
+            waited = here.elapsed() - here.hold_seconds
+        limit, reason = {
+            Verdict.ERROR: (deadlines.error_seconds, reasons.ERROR_DEADLINE),
+            Verdict.NO_DATA: (deadlines.no_data_seconds, reasons.NO_DATA_DEADLINE),
+        }.get(slo.verdict, (deadlines.inconclusive_seconds, reasons.INCONCLUSIVE_DEADLINE))
+        if waited >= limit:
+            return observation.Problem(reason, f"{slo.name} is {slo.verdict} for {limit} s: {slo.message}")
+    return None
