@@ -1,0 +1,1 @@
+"""Tools for developing and testing ModelRelease; not part of the product."""

@@ -1,0 +1,1 @@
+"""A local Kubernetes cluster for development, demonstrations and tests."""

@@ -1,0 +1,3 @@
+module modelrelease/hack/modules/pause
+
+go 1.26.0
