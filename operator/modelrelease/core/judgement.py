@@ -38,17 +38,22 @@ def record(here: Situation) -> api_run.RunStatus | None:
     update: dict[str, object] = {}
     if here.status.phase is api_run.Phase.CHECKING:
         checks = latest_checks(here)
-        if checks != here.status.checks:
+        if _spoken(checks) != _spoken(here.status.checks):
             update["checks"] = checks
             outputs = next((part.outputs for part in here.observed.parts if part.outputs), None)
             if outputs is not None:
                 update["outputs"] = outputs
-    if here.status.phase is api_run.Phase.HOLDING and _words(here.observed.slos) != _words(here.status.slos):
-        update["slos"] = latest_slos(here)
+    slos = latest_slos(here)
+    if here.status.phase is api_run.Phase.HOLDING and _words(slos) != _words(here.status.slos):
+        update["slos"] = slos
     live = _live_pods(here)
     if live != here.status.live_pods:
         update["live_pods"] = live
     return here.status.model_copy(update=update) if update else None
+
+
+def _spoken(checks: Iterable[api_run.CheckStatus]) -> list[api_run.CheckStatus]:
+    return [check for check in checks if check.verdict is not None or check.skipped]
 
 
 def _words(slos: Iterable[api_run.SloStatus]) -> dict[str, tuple[str, str]]:

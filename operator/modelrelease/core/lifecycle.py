@@ -58,7 +58,7 @@ def transition(observed: observation.Observation, now: datetime.datetime) -> Nex
 def _abort(here: Situation) -> Next:
     if here.status.phase is Phase.RETURNING:
         return None
-    for guard in (_rejected, _failed, _not_wanted, _superseded, _rejudged, _overdue):
+    for guard in (_rejected, _failed, _not_wanted, _superseded, _rejudged, _exposed, _overdue):
         following = guard(here)
         if following is not None:
             return following
@@ -133,6 +133,13 @@ def _rejudged(here: Situation) -> Next:
         "What the run is judged by was edited: it starts again with the same pods.",
         keep_pods=True,
     )
+
+
+def _exposed(here: Situation) -> Next:
+    """Take the canary away from a foreign Service that began to select it."""
+    if not here.observed.exposed_by or here.status.phase not in {Phase.STARTING, Phase.CHECKING}:
+        return None
+    return _enter(here, Phase.QUEUED, checks=judgement.voided(here), checked_pods=[])
 
 
 def _overdue(here: Situation) -> Next:
@@ -242,8 +249,6 @@ def _queued(here: Situation) -> Next:
 
 
 def _starting(here: Situation) -> Next:
-    if here.observed.exposed_by:
-        return _enter(here, Phase.QUEUED)
     ready = pods.warm(here.observed.revisions[here.candidate], here.strategy.canary.warmup_seconds, here.now)
     if len(ready) < here.canary_replicas or (here.crosses_space and here.run.spec.mode is Mode.FAST):
         return None
@@ -253,8 +258,6 @@ def _starting(here: Situation) -> Next:
 
 
 def _checking(here: Situation) -> Next:
-    if here.observed.exposed_by:
-        return _enter(here, Phase.QUEUED, checks=judgement.voided(here))
     if judgement.pods_replaced(here) or pods.yield_needed(here.stable_pods, here.candidate_pods, here.now):
         return _enter(here, Phase.STARTING, checks=judgement.voided(here), checked_pods=[])
     again = judgement.retried(here)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.api import verdict
+from modelrelease.api.verdict import Verdict
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class CheckPart:
     pod_uid: str
     """Of the candidate pod that was probed."""
     finished: bool
-    verdict: verdict.Verdict | None = None
+    verdict: Verdict | None = None
     reason: str = ""
     message: str = ""
     nonce: str = ""

@@ -7,18 +7,17 @@ import dataclasses
 import datetime
 from collections.abc import Collection, Iterable, Sequence
 
-from modelrelease.api import reasons, verdict
+from modelrelease.api import reasons
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
+from modelrelease.api.verdict import Verdict
 from modelrelease.core import observation
-
-Verdict = verdict.Verdict
 
 PRECEDENCE = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.PASS)
 """The first one present wins; Inconclusive and NoData have the same weight, the order only makes it total."""
 
 
-def worst(verdicts: Iterable[verdict.Verdict]) -> verdict.Verdict | None:
+def worst(verdicts: Iterable[Verdict]) -> Verdict | None:
     """Return the verdict that wins, or None of no verdicts: silence is not a Pass."""
     present = set(verdicts)
     return next((verdict for verdict in PRECEDENCE if verdict in present), None)
@@ -106,7 +105,7 @@ def _spoken(
 
 def _leading(
     parts: Sequence[observation.CheckPart],
-) -> tuple[verdict.Verdict | None, observation.CheckPart]:
+) -> tuple[Verdict | None, observation.CheckPart]:
     """Return the verdict and the part that speaks for it; None when every part was skipped."""
     found = worst(part.verdict for part in parts if part.verdict is not None)
     if found is None:
@@ -133,7 +132,7 @@ class GateResult:
     """Name of the first check or objective that failed."""
     unresolved: str | None = None
     """Name of the first one that could not be judged, when none failed."""
-    verdict: verdict.Verdict | None = None
+    verdict: Verdict | None = None
     """The verdict that wins among those that gate."""
 
 
@@ -161,7 +160,7 @@ def gate(
         The first release has no reference: only then a check that was skipped may be passed over.
     """
     known = {status.name: status for status in statuses}
-    verdicts: dict[str, verdict.Verdict | None] = {}
+    verdicts: dict[str, Verdict | None] = {}
     for check in required:
         status = known.get(check.name)
         skipped = status is not None and status.skipped and status.verdict is None
@@ -193,7 +192,7 @@ def gate_slos(
     )
 
 
-def _result(verdicts: dict[str, verdict.Verdict | None]) -> GateResult:
+def _result(verdicts: dict[str, Verdict | None]) -> GateResult:
     spoken = [found for found in verdicts.values() if found is not None]
     winner = worst(spoken)
     first = next((name for name, found in verdicts.items() if found is winner and winner is not None), None)
