@@ -75,7 +75,8 @@ class Account:
         }
         pods: dict[str, tuple[int, int]] = {}
         for pod in self._kube.items(
-            f"/api/v1/namespaces/{self._namespace}/pods", f"modelrelease.dev/release={self._name},modelrelease.dev/role=serving"
+            f"/api/v1/namespaces/{self._namespace}/pods",
+            f"modelrelease.dev/release={self._name},modelrelease.dev/role=serving",
         ):
             revision = pod["metadata"]["labels"].get("modelrelease.dev/revision")
             if revision is None:

@@ -4,9 +4,9 @@ import json
 import pathlib
 from typing import Any, Final
 
-import kubernetes
 import urllib3.exceptions
 import yaml
+from kubernetes import config
 from kubernetes.client import exceptions
 
 GROUP: Final = "/apis/modelrelease.dev/v1alpha1"
@@ -32,7 +32,7 @@ class Kube:
 
     def __init__(self, kubeconfig: pathlib.Path) -> None:
         self.kubeconfig = kubeconfig
-        self._client = kubernetes.config.new_client_from_config(str(kubeconfig))
+        self._client = config.new_client_from_config(str(kubeconfig))  # type: ignore[no-untyped-call]
 
     def get(self, path: str) -> Object | None:
         """Return the object or list at a path, or None when it does not exist."""

@@ -133,8 +133,9 @@ def lost_lowercase(on: stage.Stage) -> Told:
     expect.that(holds=requests == 0, otherwise=f"{requests} user requests reached {revision}")
     expect.that(holds=on.stable() == stable, otherwise=f"stable is {on.stable()}, not {stable}")
     moved = ", ".join(parity.get("strata", []))
+    blamed = f"{diagnosis.get('cause')}, {diagnosis.get('confidence')}"
     return Told(
-        f"{revision}: {_said(status)} [{diagnosis.get('cause')}, {diagnosis.get('confidence')}; moved: {moved}]",
+        f"{revision}: {_said(status)} [{blamed}; moved: {moved}]",
         requests,
         tuple(expect.problems),
     )
@@ -147,7 +148,7 @@ def cpu_limit(on: stage.Stage) -> Told:
     revision = _revision(on, run)
     expect = _Expect()
     parity = _check(status, "parity")
-    slo = next((slo for slo in status.get("slos", []) if slo["name"] == "latency"), {})
+    slo: Mapping[str, Any] = next((slo for slo in status.get("slos", []) if slo["name"] == "latency"), {})
     expect.that(holds=parity.get("verdict") == "Pass", otherwise=f"parity said {parity.get('verdict')}")
     expect.that(holds=slo.get("verdict") == "Fail", otherwise=f"the latency SLO said {slo.get('verdict')}")
     expect.that(holds=status.get("outcome") == "RolledBack", otherwise=_said(status))

@@ -46,7 +46,7 @@ class Stage:
         self.images, self.say = images, say
         self.account = account.Account(self.kube, NAMESPACE, RELEASE, say)
 
-    # --- Set-up ---------------------------------------------------------------------------------------------
+    # --- Set-up -------------------------------------------------------------------------------------------
 
     def install(self) -> None:
         """Apply ``manifests/base`` with the images just built, and wait until the operator is Ready."""
@@ -109,7 +109,7 @@ class Stage:
             [sys.executable, "-m", "hack.cluster", "prometheus", verb], check=True, cwd=ROOT, timeout=120
         )
 
-    # --- What a person does -----------------------------------------------------------------------------------
+    # --- What a person does ---------------------------------------------------------------------------------
 
     def sample(self, name: str) -> kube.Object:
         """Return a sample with its image named by the digest that was built here."""
@@ -143,7 +143,7 @@ class Stage:
             manager=kube.ONCALL,
         )
 
-    # --- What a person sees -----------------------------------------------------------------------------------
+    # --- What a person sees ---------------------------------------------------------------------------------
 
     def release(self) -> Mapping[str, Any]:
         """Return the release as the API server has it."""

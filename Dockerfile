@@ -1,0 +1,63 @@
+# The project's images: `operator`, `checks` (the probes) and `checks-torch` (the probes that need torch).
+# BASE may be any image that has Python 3.11 or newer as `python`, with its venv module.
+ARG BASE=python:3.11-slim-bookworm
+
+# ---------------------------------------------------------------------------------------------------- what builds
+FROM ${BASE} AS tools
+COPY requirements/uv.txt /requirements/
+RUN python -m venv /opt/tools \
+    && /opt/tools/bin/python -m pip install --no-cache-dir --require-hashes -r /requirements/uv.txt
+ENV PATH=/opt/tools/bin:${PATH} UV_LINK_MODE=copy UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1 VIRTUAL_ENV=/opt/venv
+RUN uv venv /opt/venv
+
+FROM tools AS operator-environment
+COPY requirements/operator.txt /requirements/
+RUN uv pip install --require-hashes -r /requirements/operator.txt
+
+FROM tools AS checks-environment
+COPY requirements/checks.txt /requirements/
+RUN uv pip install --require-hashes -r /requirements/checks.txt
+
+# TORCH_INDEX names an index with smaller builds of torch, such as those for CPUs.
+FROM checks-environment AS torch-environment
+ARG TORCH=torch==2.15.0
+ARG TORCH_INDEX=
+RUN uv pip install ${TORCH_INDEX:+--index "${TORCH_INDEX}"} --constraints /requirements/checks.txt "${TORCH}"
+
+# Our own code lies beside the environments, so that a change of it changes only the last, small layer of an image.
+FROM tools AS application
+WORKDIR /source
+COPY requirements/dev.txt requirements/
+COPY pyproject.toml LICENSE ./
+COPY canary_checks canary_checks
+COPY operator operator
+RUN uv build --wheel --require-hashes --build-constraints requirements/dev.txt --out-dir /dist \
+    && uv pip install --no-deps --target /opt/operator /dist/*.whl \
+    && cp -a /opt/operator /opt/checks \
+    && rm -r /opt/checks/modelrelease
+
+# ------------------------------------------------------------------------------------------------------ what runs
+# The interpreter never looks into the working directory, and the root file system may be read-only.
+FROM ${BASE} AS runtime
+ENV PATH=/opt/app/bin:/opt/venv/bin:${PATH} \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONPATH=/opt/app \
+    PYTHONSAFEPATH=1 \
+    PYTHONUNBUFFERED=1
+WORKDIR /
+USER 65532:65532
+
+FROM runtime AS operator
+COPY --from=operator-environment /opt/venv /opt/venv
+COPY --from=application /opt/operator /opt/app
+ENTRYPOINT ["python", "-m", "modelrelease"]
+
+FROM runtime AS checks
+COPY --from=checks-environment /opt/venv /opt/venv
+COPY --from=application /opt/checks /opt/app
+ENTRYPOINT ["python", "-m", "canary_checks", "job"]
+
+FROM runtime AS checks-torch
+COPY --from=torch-environment /opt/venv /opt/venv
+COPY --from=application /opt/checks /opt/app
+ENTRYPOINT ["python", "-m", "canary_checks", "job"]

@@ -1,0 +1,45 @@
+"""Command line: ``python -m hack.images --help``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from hack.cluster.paths import DEFAULT_NAME, ClusterPaths
+from hack.cluster.steps import StepError, report
+from hack.images.build import ensure_images
+from hack.images.catalogue import IMAGES
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    unknown = sorted(set(names) - set(IMAGES))
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no image {', '.join(unknown)}; there are {', '.join(IMAGES)}")
+    return names
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build and push images, and print their references."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hack.images",
+        description="Build the project's and the demo's images, and push them to the cluster's registry.",
+    )
+    parser.add_argument(
+        "--only", type=_names, default=list(IMAGES), metavar="A,B", help=f"of {', '.join(IMAGES)}"
+    )
+    parser.add_argument("--name", default=DEFAULT_NAME, help="the cluster's name (%(default)s)")
+    chosen = parser.parse_args(arguments)
+    try:
+        references = ensure_images(chosen.only, ClusterPaths(chosen.name))
+    except StepError as error:
+        report(error)
+        return 1
+    for name, reference in references.items():
+        sys.stdout.write(f"{name}: {reference}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""Which images there are, what each is made from, and the key that tells whether it must be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hack.cluster.base_image import INCLUDE, SUITE
+from hack.cluster.paths import content_key
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVER = "hack/images/infinity"
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the registry, below the project's.
+    dockerfile : str
+        Its Dockerfile; like all paths here, relative to the repository.
+    context : str
+        The folder that the build sees.
+    inputs : tuple of str
+        The files and folders that the image is made from, besides its Dockerfile.
+    target : str or None
+        The stage of the Dockerfile; the last one by default.
+    parent : str or None
+        The image of ours that it is made from; the local base image by default.
+    arguments : tuple of pairs
+        Build arguments.
+    gibibytes : float
+        How much disk the build needs for a while.
+    large : bool
+        Whether buildah's copy is removed once the registry has the image.
+    """
+
+    name: str
+    dockerfile: str
+    context: str
+    inputs: tuple[str, ...]
+    target: str | None = None
+    parent: str | None = None
+    arguments: tuple[tuple[str, str], ...] = ()
+    gibibytes: float = 1.0
+    large: bool = False
+
+
+def _own(name: str) -> Image:
+    sources = ("operator", "canary_checks", "pyproject.toml", "LICENSE", ".dockerignore")
+    locked = (f"requirements/{name}.txt", "requirements/dev.txt", "requirements/uv.txt")
+    return Image(name, "Dockerfile", ".", (*sources, *locked), target=name)
+
+
+def _variant(name: str) -> Image:
+    return Image(
+        f"minilm-{name}",
+        f"{SERVER}/variant.Dockerfile",
+        SERVER,
+        (f"{SERVER}/variant.py",),
+        parent="minilm",
+        arguments=(("VARIANT", name),),
+        gibibytes=2.5,
+        large=True,
+    )
+
+
+MODEL_SERVER = Image(
+    "minilm",
+    f"{SERVER}/Dockerfile",
+    SERVER,
+    (
+        f"{SERVER}/cpu_only.py",
+        f"{SERVER}/model.txt",
+        f"{SERVER}/requirements.txt",
+        f"{SERVER}/torch.txt",
+        "requirements/uv.txt",
+    ),
+    gibibytes=6.0,
+    large=True,
+)
+
+IMAGES: Mapping[str, Image] = {
+    image.name: image
+    for image in (
+        _own("operator"),
+        _own("checks"),
+        Image(
+            "loadgen",
+            "hack/loadgen/Dockerfile",
+            "hack/loadgen",
+            ("hack/loadgen/loadgen.py",),
+            parent="checks",
+        ),
+        MODEL_SERVER,
+        *map(_variant, ("modules", "cased", "truncated", "cls")),
+    )
+}
+
+
+def files(image: Image, root: Path = ROOT) -> Iterator[Path]:
+    """Give the files that an image is made from, in a fixed order."""
+    for entry in (image.dockerfile, *image.inputs):
+        path = root / entry
+        found = sorted(path.rglob("*")) if path.is_dir() else [path]
+        yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
+
+
+def image_key(name: str, root: Path = ROOT) -> str:
+    """Name an image by everything that it is made from, so also by what its parent is made from."""
+    image = IMAGES[name]
+    inputs = list(files(image, root))
+    below = image_key(image.parent, root) if image.parent else f"{SUITE} {INCLUDE}"
+    places = "\n".join(str(path.relative_to(root)) for path in inputs)
+    return content_key(inputs, name, str(image.target), repr(image.arguments), below, places)
+
+
+def with_parents(names: list[str]) -> list[str]:
+    """Return the names and those of their parents, in the order in which they can be built."""
+    ordered: dict[str, None] = {}
+    for name in names:
+        parent = IMAGES[name].parent
+        for each in (*(with_parents([parent]) if parent else ()), name):
+            ordered[each] = None
+    return list(ordered)

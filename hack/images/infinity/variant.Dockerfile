@@ -1,0 +1,7 @@
+# One layer over a model server image: the same model with one thing changed.
+ARG PARENT
+FROM ${PARENT}
+ARG VARIANT
+USER 0
+RUN --mount=type=bind,source=variant.py,target=/variant.py python /variant.py "${VARIANT}" /models/minilm
+USER 65532:65532

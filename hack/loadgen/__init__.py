@@ -1,0 +1,1 @@
+"""Steady, bounded load for the demo's model servers."""
