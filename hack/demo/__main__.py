@@ -16,7 +16,11 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = [part for part in parser.parse_args(arguments).lives.split(",") if part]
     selected = [life for life in lives.LIVES if not chosen or life.name.split()[0] in chosen]
     on = stage.Stage(paths.kubeconfig(), registry.references())
-    rows = perform(on, selected)
+    try:
+        rows = perform(on, selected)
+    except stage.Failed as error:
+        print(f"The demo can't be set up: {error}", file=sys.stderr)
+        return 1
     print_table(rows)
     return 1 if any(row.told.problems for row in rows) or len(rows) < len(selected) else 0
 

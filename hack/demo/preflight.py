@@ -7,11 +7,13 @@ from hack.demo import stage
 
 LOAD_SECONDS: Final = 30
 THRESHOLD_SECONDS: Final = 0.1
-SHARE_MIN: Final = 0.95
+SHARE_MIN: Final = 0.93
+"""The objective is 90 %."""
+TRIES: Final = 4
 
 
 def check(on: stage.Stage) -> None:
-    """Start the load, and demand that stable answers 95 % within 100 ms before a candidate comes.
+    """Start the load, and demand that stable answers 93 % within 100 ms before a candidate comes.
 
     Raises
     ------
@@ -22,18 +24,25 @@ def check(on: stage.Stage) -> None:
     on.wait(
         "the load to run", 120, lambda: (on.kube.get(_POD) or {}).get("status", {}).get("phase") == "Running"
     )
+    for _ in range(TRIES):
+        total, share = _measure(on)
+        on.say(f"   preflight: stable answered {share:.1%} of {total:.0f} requests within 100 ms")
+        if total >= LOAD_SECONDS and share >= SHARE_MIN:
+            return
+    raise stage.Failed(
+        f"stable alone answers {share:.1%} of {total:.0f} requests within 100 ms on this machine; "
+        f"at least {SHARE_MIN:.0%} are needed: stop what else runs here"
+    )
+
+
+def _measure(on: stage.Stage) -> tuple[float, float]:
+    """Return the user requests of half a minute, and the share of them within the threshold."""
     before = _counts(on)
     deadline = time.monotonic() + LOAD_SECONDS
     on.wait("30 s of load", LOAD_SECONDS + 30, lambda: time.monotonic() > deadline)
     after = _counts(on)
     total, fast = after[0] - before[0], after[1] - before[1]
-    share = fast / total if total else 0.0
-    on.say(f"   preflight: stable answered {share:.1%} of {total:.0f} requests within 100 ms")
-    if total < LOAD_SECONDS or share < SHARE_MIN:
-        raise stage.Failed(
-            f"stable alone answers {share:.1%} of {total:.0f} requests within 100 ms on this machine; "
-            f"at least {SHARE_MIN:.0%} are needed: stop what else runs here"
-        )
+    return total, fast / total if total else 0.0
 
 
 _POD: Final = f"/api/v1/namespaces/{stage.NAMESPACE}/pods/load"

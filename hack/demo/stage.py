@@ -128,7 +128,7 @@ class Stage:
 
     def new_run(self, before: set[str]) -> str:
         """Wait for a run that was not there before."""
-        return self.wait("a new run", 60, lambda: next(iter(sorted(set(self.runs()) - before)), None))
+        return self.wait("a new run", 90, lambda: next(iter(sorted(set(self.runs()) - before)), None))
 
     def reject(self, revision: str, reason: str) -> None:
         """Reject a revision as an engineer on call does: one field, one write, an owner of its own."""

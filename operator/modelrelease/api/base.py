@@ -145,7 +145,6 @@ PATTERN_WORDS: Final = {
     DECIMAL: 'a decimal number in quotes, such as "0.001"',
     LABEL_VALUE: "letters, digits, '-', '_' and '.', with a letter or digit at both ends",
     PATH: "a path that starts with / and has no query",
-    QUANTITY: "a quantity such as 500m, 2 or 4Gi",
 }
 """What a pattern asks for, in the words of the offline linter."""
 
@@ -159,7 +158,8 @@ Digest = Annotated[str, pydantic.Field(max_length=71, pattern=DIGEST)]
 DecimalString = Annotated[str, pydantic.Field(min_length=1, max_length=24, pattern=DECIMAL)]
 """A decimal number as a string: Kubernetes APIs have no floats."""
 LabelValue = Annotated[str, pydantic.Field(max_length=63, pattern=LABEL_VALUE)]
-AnnotationValue = Annotated[str, pydantic.Field(max_length=4096)]
+AnnotationValue = Annotated[str, pydantic.Field(max_length=262_144)]
+"""As long as all annotations of an object may be together."""
 
 # --- Numbers ------------------------------------------------------------------------------------------------
 
@@ -174,7 +174,7 @@ INT_OR_PERCENTAGE: Final = "must be a number of pods, 0 or more, or a percentage
 def is_int_or_percentage(value: Any) -> bool:
     """Return whether the value is a number of pods, or a percentage."""
     if isinstance(value, str):
-        return re.fullmatch(PERCENTAGE.strip("^$"), value) is not None
+        return re.fullmatch(PERCENTAGE[1:-1], value) is not None
     return type(value) is int and 0 <= value <= PODS_MAX
 
 
@@ -188,8 +188,22 @@ _INT_OR_STRING: Final = pydantic.WithJsonSchema({"x-kubernetes-int-or-string": T
 IntOrString = Annotated[int | str, pydantic.PlainValidator(_int_or_percentage), _INT_OR_STRING]
 """A number of pods, or a percentage of ``replicas`` as in a Deployment."""
 
+QUANTITY_LENGTH_MAX: Final = 32
+
+
+def _quantity(value: Any) -> Any:
+    if type(value) is int or (
+        isinstance(value, str) and len(value) <= QUANTITY_LENGTH_MAX and re.fullmatch(QUANTITY[1:-1], value)
+    ):
+        return value
+    raise pydantic_core.PydanticCustomError("quantity", "must be a quantity such as 500m, 2 or 4Gi")
+
+
 Quantity = Annotated[
-    int | Annotated[str, pydantic.Field(max_length=32, pattern=QUANTITY)],
-    pydantic.WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": 32, "pattern": QUANTITY}),
+    int | str,
+    pydantic.PlainValidator(_quantity),
+    pydantic.WithJsonSchema(
+        {"x-kubernetes-int-or-string": True, "maxLength": QUANTITY_LENGTH_MAX, "pattern": QUANTITY}
+    ),
 ]
 """An amount of a resource."""

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import pydantic
 
-from modelrelease.api import base, spec, verdict
+from modelrelease.api import base, spec
+from modelrelease.api.verdict import Verdict
 
 
 class Mode(enum.StrEnum):
@@ -93,7 +94,7 @@ class GateStatus(base.ApiModel):
     """One bound and what was measured; numbers as strings for people."""
 
     metric: Annotated[str, pydantic.Field(max_length=64)]
-    verdict: verdict.Verdict
+    verdict: Verdict
     observed: Annotated[str, pydantic.Field(max_length=24)] = ""
     operator: Annotated[str, pydantic.Field(max_length=2)] = "<="
     limit: Annotated[str, pydantic.Field(max_length=24)] = ""
@@ -112,7 +113,7 @@ class CheckStatus(base.ApiModel):
     """What one check said, aggregated over its parts."""
 
     name: base.DnsLabel
-    verdict: verdict.Verdict | None = None
+    verdict: Verdict | None = None
     """None while the check has not spoken."""
     skipped: bool = False
     """Nothing to compare with yet: a state, not a verdict."""
@@ -136,7 +137,7 @@ class SloStatus(base.ApiModel):
     """What one objective said last."""
 
     name: base.DnsLabel
-    verdict: verdict.Verdict
+    verdict: Verdict
     reason: Annotated[str, pydantic.Field(max_length=64)] = ""
     message: Annotated[str, pydantic.Field(max_length=512)] = ""
     requests: base.Count = 0

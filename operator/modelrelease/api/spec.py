@@ -8,9 +8,8 @@ import enum
 from typing import Annotated, Any, Final, Literal
 
 import pydantic
-from pydantic import alias_generators
 
-from modelrelease.api import base
+from modelrelease.api import base, pods
 
 
 class NumericClass(enum.StrEnum):
@@ -45,6 +44,8 @@ class Protocol(enum.StrEnum):
 
 
 class ServiceType(enum.StrEnum):
+    """How the Service is reached."""
+
     CLUSTER_IP = "ClusterIP"
     NODE_PORT = "NodePort"
     LOAD_BALANCER = "LoadBalancer"
@@ -265,23 +266,6 @@ class Check(base.ApiModel):
     repeatability: Repeatability | None = None
 
 
-class Toleration(base.ApiModel):
-    """A taint that the pod tolerates, as in a pod."""
-
-    key: Annotated[str, pydantic.Field(max_length=317)] | None = None
-    operator: Annotated[str, pydantic.Field(max_length=16)] | None = None
-    value: base.LabelValue | None = None
-    effect: Annotated[str, pydantic.Field(max_length=32)] | None = None
-    toleration_seconds: Annotated[int, pydantic.Field(ge=0, le=2_147_483_647)] | None = None
-
-
-class Resources(base.ApiModel):
-    """What a container asks for and may use, as in a pod."""
-
-    limits: Annotated[dict[str, base.Quantity], pydantic.Field(max_length=16)] | None = None
-    requests: Annotated[dict[str, base.Quantity], pydantic.Field(max_length=16)] | None = None
-
-
 class CheckTemplate(base.ApiModel):
     """What the namespace needs of a check's pod."""
 
@@ -289,9 +273,9 @@ class CheckTemplate(base.ApiModel):
     image_pull_secrets: Annotated[list[base.DnsSubdomain], base.ListSet(), pydantic.Field(max_length=8)] = []
     node_selector: Annotated[dict[str, base.LabelValue], pydantic.Field(max_length=16)] = {}
     tolerations: Annotated[
-        list[Annotated[dict[str, Any], base.ShapedBy(Toleration)]], pydantic.Field(max_length=16)
+        list[Annotated[dict[str, Any], base.ShapedBy(pods.Toleration)]], pydantic.Field(max_length=16)
     ] = []
-    resources: Annotated[dict[str, Any], base.ShapedBy(Resources)] = {}
+    resources: Annotated[dict[str, Any], base.ShapedBy(pods.Resources)] = {}
     labels: Annotated[dict[str, base.LabelValue], pydantic.Field(max_length=16)] = {}
     annotations: Annotated[dict[str, base.AnnotationValue], pydantic.Field(max_length=16)] = {}
     active_deadline_seconds: Annotated[int, pydantic.Field(ge=10, le=86_400)] = 600
@@ -375,49 +359,6 @@ class Override(base.ApiModel):
     retry: Retry | None = None
 
 
-class TemplateMetadata(pydantic.BaseModel):
-    """Labels and annotations of the pods."""
-
-    model_config = pydantic.ConfigDict(extra="allow")
-
-    labels: Annotated[dict[str, base.LabelValue], pydantic.Field(max_length=64)] | None = None
-    annotations: Annotated[dict[str, str], pydantic.Field(max_length=64)] | None = None
-
-
-class TemplatePort(pydantic.BaseModel):
-    """A port of a container."""
-
-    model_config = pydantic.ConfigDict(extra="allow")
-
-    name: Annotated[str, pydantic.Field(max_length=15)] | None = None
-
-
-class TemplateContainer(pydantic.BaseModel):
-    """A container."""
-
-    model_config = pydantic.ConfigDict(extra="allow")
-
-    ports: Annotated[list[TemplatePort], pydantic.Field(max_length=32)] | None = None
-
-
-class TemplatePod(pydantic.BaseModel):
-    """A PodSpec."""
-
-    model_config = pydantic.ConfigDict(extra="allow", alias_generator=alias_generators.to_camel)
-
-    containers: Annotated[list[TemplateContainer], pydantic.Field(min_length=1, max_length=32)]
-    init_containers: Annotated[list[TemplateContainer], pydantic.Field(max_length=32)] | None = None
-
-
-class Template(pydantic.BaseModel):
-    """What the rules look at in a PodTemplateSpec; the rest is Kubernetes' to judge."""
-
-    model_config = pydantic.ConfigDict(extra="allow")
-
-    metadata: TemplateMetadata | None = None
-    spec: TemplatePod
-
-
 DEFAULT_CHECKS: Final = (
     Check(name="contract", contract=ContractCheck()),
     Check(name="repeatability", repeatability=Repeatability()),
@@ -426,14 +367,19 @@ DEFAULT_CHECKS: Final = (
 """The checks of an embedding protocol when none are declared."""
 
 
+Replicas = Annotated[int, pydantic.Field(ge=0, le=10_000)]
+RevisionHistoryLimit = Annotated[int, pydantic.Field(ge=1, le=50)]
+RunHistoryLimit = Annotated[int, pydantic.Field(ge=1, le=100)]
+
+
 class ReleaseSpec(base.ApiModel):
     """The desired product and how it is released."""
 
-    replicas: Annotated[int, pydantic.Field(ge=0, le=10_000)] = 1
+    replicas: Replicas = 1
     model: Model
     endpoint: Endpoint
     service: Service = Service()
-    template: Annotated[dict[str, Any], base.ShapedBy(Template)]
+    template: Annotated[dict[str, Any], base.ShapedBy(pods.Template)]
     """A PodTemplateSpec whose serving container names a port ``model``."""
     strategy: Strategy = Strategy()
     checks: Annotated[list[Check], base.ListMap(("name",)), pydantic.Field(max_length=16)] | None = None
@@ -443,8 +389,8 @@ class ReleaseSpec(base.ApiModel):
     enforcement: Enforcement = Enforcement.ENFORCE
     on_inconclusive: Policy = Policy.ROLL_BACK
     on_error: Policy = Policy.HOLD
-    revision_history_limit: Annotated[int, pydantic.Field(ge=1, le=50)] = 5
-    run_history_limit: Annotated[int, pydantic.Field(ge=1, le=100)] = 10
+    revision_history_limit: RevisionHistoryLimit = 5
+    run_history_limit: RunHistoryLimit = 10
     override: Override = pydantic.Field(default_factory=Override)
 
     def all_checks(self) -> tuple[Check, ...]:

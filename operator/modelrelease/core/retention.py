@@ -194,9 +194,12 @@ def _needed_runs(observed: observation.Observation, stable: Collection[str]) -> 
         if run.spec.revision in stable and run.status.outcome is Outcome.PROMOTED
     ]
     kept |= set(promoting[-1:])
-    desired = observed.release.desired
+    desired, retry = observed.release.desired, observed.release.override.retry
+    # Its newest run keeps a revision's attempts counting: else an old retry would be due again.
+    for revision in {entry.revision for entry in (desired, retry) if entry is not None}:
+        kept |= {run.name for run in [r for r in observed.runs if r.spec.revision == revision][-1:]}
     if desired is not None:
-        # The newest keeps the attempt's number; the others make a long retry policy countable.
+        # A retry policy can be longer than the history.
         counted = _trailing(observed.runs, desired.revision, desired.judging_digest)
         limit = desired.judging.strategy.retry_policy.limit
         kept |= {run.name for run in counted[-limit - 1 :]}

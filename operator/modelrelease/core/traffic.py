@@ -130,7 +130,7 @@ def _targets(here: Situation) -> Mapping[str, int]:
         return {here.stable: here.split.stable, here.candidate: here.split.candidate}
     if phase in {Phase.SHIFTING, Phase.HOLDING}:
         return {here.stable: _standby(here), here.candidate: here.replicas}
-    kept = here.candidate_pods.desired if here.candidate_pods.present else 0
+    kept = 0 if here.observed.exposed_by else here.candidate_pods.desired
     return {here.stable: here.replicas, here.candidate: min(kept, here.ceiling - here.replicas)}
 
 

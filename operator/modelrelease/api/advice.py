@@ -1,0 +1,143 @@
+"""Advice on a manifest that is valid: what will go wrong later, as far as the manifest alone can tell."""
+
+import dataclasses
+import enum
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from modelrelease.api import constants, spec
+
+_TERMINATION_SECONDS: Final = 30
+"""Kubernetes' default of ``terminationGracePeriodSeconds``."""
+
+
+class Severity(enum.StrEnum):
+    """What a finding means for the release."""
+
+    ERROR = "Error"
+    """The API server refuses the manifest."""
+    WARNING = "Warning"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing about a manifest, in one sentence."""
+
+    severity: Severity
+    path: str
+    message: str
+    """Follows the path: what is wrong, and what to change."""
+    rule: str = ""
+    """Which of the rules is broken, or empty."""
+
+    def __str__(self) -> str:
+        """Return one line for a terminal."""
+        return f"{self.severity.value}: {self.path}: {self.message}"
+
+
+def advice(release: spec.ReleaseSpec) -> Iterator[Finding]:
+    """Return warnings about a ModelRelease that the API server accepts."""
+    if release.override != spec.Override():
+        yield _warning(
+            "spec.override", "is for people on call and would be undone by the next sync: leave it out of Git"
+        )
+    yield from _room(release)
+    yield from _pod(release.template["spec"])
+
+
+def _warning(path: str, message: str) -> Finding:
+    return Finding(Severity.WARNING, path, message)
+
+
+# --- Strategy -----------------------------------------------------------------------------------------------
+
+
+def pods_of(value: int | str, replicas: int, *, up: bool) -> int:
+    """Return a number of pods; percentages of ``replicas`` are rounded as in a Deployment."""
+    if isinstance(value, int):
+        return value
+    share = int(value.removesuffix("%")) * replicas
+    return -(-share // 100) if up else share // 100
+
+
+def _room(release: spec.ReleaseSpec) -> Iterator[Finding]:
+    """``replicas`` may belong to an autoscaler: what depends on it is advice, and no rule."""
+    strategy, replicas = release.strategy, release.replicas
+    if replicas == 0:
+        return
+    surge = pods_of(strategy.max_surge, replicas, up=True)
+    unavailable = pods_of(strategy.max_unavailable, replicas, up=False)
+    canary = strategy.canary.replicas
+    if surge + unavailable < canary:
+        yield _warning(
+            "spec.strategy",
+            f"leaves room for {surge + unavailable} of {canary} canary pods at {replicas} replicas: "
+            f"raise maxSurge",
+        )
+    elif surge < canary and replicas <= canary - surge:
+        yield _warning(
+            "spec.strategy.maxSurge",
+            f"lets the canary take the place of all {replicas} stable pods, so nothing serves while it is "
+            f"checked: set maxSurge to {canary}",
+        )
+    if strategy.steps and replicas + surge < 2:  # noqa: PLR2004 -- a split needs a pod on each side
+        yield _warning(
+            "spec.strategy.steps",
+            "can't split traffic over one pod: raise replicas or maxSurge, or leave steps out",
+        )
+
+
+# --- Pods ---------------------------------------------------------------------------------------------------
+
+
+def _pod(pod: Mapping[str, Any]) -> Iterator[Finding]:
+    at = "spec.template.spec"
+    for kind in ("initContainers", "containers"):
+        for index, container in enumerate(pod.get(kind) or ()):
+            yield from _container(container, f"{at}.{kind}[{index}]")
+            if kind == "containers" and _serves(container):
+                yield from _server(container, pod, f"{at}.{kind}[{index}]")
+
+
+def _serves(container: Mapping[str, Any]) -> bool:
+    return any(port.get("name") == constants.MODEL_PORT_NAME for port in container.get("ports") or ())
+
+
+def _container(container: Mapping[str, Any], at: str) -> Iterator[Finding]:
+    image = str(container.get("image") or "")
+    if "@sha256:" not in image:
+        yield _warning(
+            f"{at}.image",
+            f"is not pinned, so {image or 'it'} can become another product without a new revision: "
+            f"append its @sha256 digest",
+        )
+    resources = container.get("resources") or {}
+    if not resources.get("requests") and not resources.get("limits"):
+        yield _warning(
+            f"{at}.resources",
+            "says nothing, so the pod may be placed where it starves and measures slow: set requests",
+        )
+
+
+def _server(container: Mapping[str, Any], pod: Mapping[str, Any], at: str) -> Iterator[Finding]:
+    if not container.get("readinessProbe"):
+        yield _warning(
+            f"{at}.readinessProbe",
+            "is missing, so a pod counts as Ready before the model is loaded: add a probe of the server's "
+            "health path",
+        )
+    hook = (container.get("lifecycle") or {}).get("preStop")
+    if not hook:
+        yield _warning(
+            f"{at}.lifecycle.preStop",
+            "is missing, so a pod that leaves the Service stops while requests still arrive: "
+            "add preStop: {sleep: {seconds: 5}}",
+        )
+        return
+    sleep = (hook.get("sleep") or {}).get("seconds") or 0
+    grace = pod.get("terminationGracePeriodSeconds", _TERMINATION_SECONDS)
+    if grace <= sleep:
+        yield _warning(
+            "spec.template.spec.terminationGracePeriodSeconds",
+            f"of {grace} s ends before the preStop sleep of {sleep} s, so requests are cut off: raise it",
+        )

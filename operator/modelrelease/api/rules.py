@@ -1,0 +1,383 @@
+"""Every rule about more than one field: its CEL for the API server, and the same in Python for everyone else.
+
+A rule has one message, written once. The API server shows it when it refuses a manifest, the offline linter
+when it reads one, and the operator when an older object breaks a newer rule.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from modelrelease.api import base, constants, spec
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule at one or more places."""
+
+    id: str
+    paths: tuple[str, ...]
+    """Where ``self`` is, such as ``spec.checks[*]``; the empty path is the whole object."""
+    cel: str
+    message: str
+    """One sentence that follows the path: what must be, and what to change."""
+    holds: Callable[[Any], bool]
+    """The same as ``cel``, of the JSON value with its defaults."""
+    field: str = ""
+    """The field below ``self`` that is blamed, such as ``.steps``."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that does not hold, and the field it blames."""
+
+    rule: Rule
+    path: str
+
+
+def violations(obj: Mapping[str, Any], rules: Sequence[Rule] | None = None) -> tuple[Violation, ...]:
+    """Return the rules that a valid, defaulted ModelRelease breaks."""
+    return tuple(
+        Violation(rule, (path + rule.field).removeprefix("."))
+        for rule in (RULES if rules is None else rules)
+        for where in rule.paths
+        for path, value in places(obj, where)
+        if not rule.holds(value)
+    )
+
+
+def places(value: Any, path: str, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Return each place that a path stands for, with its value; absent ones are left out."""
+    if not path:
+        yield at, value
+        return
+    head, _, rest = path.partition(".")
+    name, many = head.removesuffix("[*]"), head.endswith("[*]")
+    found = value.get(name)
+    if found is None:
+        return
+    here = f"{at}.{name}" if at else name
+    if not many:
+        yield from places(found, rest, here)
+        return
+    for index, entry in enumerate(found):
+        yield from places(entry, rest, f"{here}[{index}]")
+
+
+# --- What the rules are made of -----------------------------------------------------------------------------
+
+_NAME: Final = "[a-z]([-a-z0-9]*[a-z0-9])?"
+_CHECK_KINDS: Final = ("embeddingParity", "contract", "repeatability")
+_SLO_KINDS: Final = ("availability", "latency")
+_DEFAULT_NAMES: Final = tuple(check.name for check in spec.DEFAULT_CHECKS)
+_RESERVED: Final = f"{constants.GROUP}/"
+_ALL: Final = 100
+"""Percent."""
+
+
+def _one_of(fields: Sequence[str]) -> str:
+    return f"[{', '.join(f'has(self.{field})' for field in fields)}].filter(x, x).size() == 1"
+
+
+def _has_one_of(value: Mapping[str, Any], fields: Sequence[str]) -> bool:
+    return sum(field in value for field in fields) == 1
+
+
+def _operations(where: str) -> str:
+    known = "self.endpoint.operations.exists(o, o.name == x.operation)"
+    implied = f"x.operation == '{spec.IMPLIED_OPERATION}'"
+    return (
+        f"!has({where}) || {where}.all(x, !has(x.operation) || "
+        f"(has(self.endpoint.operations) ? {known} : {implied}))"
+    )
+
+
+def _operations_exist(release: Mapping[str, Any], where: str) -> bool:
+    declared = release["endpoint"].get("operations")
+    known = {o["name"] for o in declared} if declared is not None else {spec.IMPLIED_OPERATION}
+    return all(entry.get("operation", next(iter(known))) in known for entry in release.get(where, ()))
+
+
+def _check_names(release: Mapping[str, Any]) -> set[str]:
+    checks = release.get("checks")
+    return set(_DEFAULT_NAMES) if checks is None else {check["name"] for check in checks}
+
+
+def _is_zero(pods: int | str) -> bool:
+    return str(pods).removesuffix("%") == "0"
+
+
+def _canary_fits(strategy: Mapping[str, Any]) -> bool:
+    surge, unavailable = strategy["maxSurge"], strategy["maxUnavailable"]
+    if isinstance(surge, str) or isinstance(unavailable, str) or surge + unavailable == 0:
+        return True
+    return bool(strategy["canary"]["replicas"] <= surge + unavailable)
+
+
+def _ascends(steps: Sequence[Mapping[str, Any]]) -> bool:
+    weights = [step["weight"] for step in steps]
+    return weights == sorted(set(weights))
+
+
+def _names_model_port(container: Mapping[str, Any]) -> bool:
+    return any(port.get("name") == constants.MODEL_PORT_NAME for port in container.get("ports") or ())
+
+
+def _model_ports(template: Mapping[str, Any]) -> int:
+    pod = template["spec"]
+    containers = [*pod["containers"], *(pod.get("initContainers") or ())]
+    return sum(_names_model_port(container) for container in containers)
+
+
+_MODEL_PORT: Final = (
+    f"c, has(c.ports) && c.ports.exists(p, has(p.name) && p.name == '{constants.MODEL_PORT_NAME}')"
+)
+
+
+def _clash(override: Mapping[str, Any], field: str) -> bool:
+    chosen = override.get(field)
+    rejected = {entry["revision"] for entry in override.get("rejected", ())}
+    return chosen is not None and chosen["revision"] in rejected
+
+
+def _clash_cel(field: str) -> str:
+    return (
+        f"!has(self.{field}) || !has(self.rejected) || "
+        f"self.rejected.all(r, r.revision != self.{field}.revision)"
+    )
+
+
+# --- The rules ----------------------------------------------------------------------------------------------
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule(
+        id="name",
+        paths=("",),
+        field=".metadata.name",
+        cel=(
+            f"self.metadata.name.matches('^{_NAME}$') && "
+            f"size(self.metadata.name) <= {constants.NAME_LENGTH_MAX}"
+        ),
+        message=(
+            f"must start with a letter, hold only lowercase letters, digits and '-', and have at most "
+            f"{constants.NAME_LENGTH_MAX} characters, because the names of the Service and of all "
+            f"children are made from it"
+        ),
+        holds=lambda obj: (
+            re.fullmatch(_NAME, obj["metadata"].get("name", "a")) is not None
+            and len(obj["metadata"].get("name", "a")) <= constants.NAME_LENGTH_MAX
+        ),
+    ),
+    Rule(
+        id="endpoint-one-of",
+        paths=("spec.endpoint",),
+        cel="has(self.protocol) != has(self.operations)",
+        message="must have exactly one of protocol and operations: write protocol if there is one way to ask",
+        holds=lambda endpoint: _has_one_of(endpoint, ("protocol", "operations")),
+    ),
+    Rule(
+        id="template-model-port",
+        paths=("spec.template",),
+        field=".spec.containers",
+        cel=(
+            f"self.spec.containers.filter({_MODEL_PORT}).size() + (has(self.spec.initContainers) ? "
+            f"self.spec.initContainers.filter({_MODEL_PORT}).size() : 0) == 1"
+        ),
+        message=(
+            "must have exactly one container with a port named model, which the Service sends requests to: "
+            "write ports: [{name: model, containerPort: 8000}] with your server's port"
+        ),
+        holds=lambda template: _model_ports(template) == 1,
+    ),
+    Rule(
+        id="labels-reserved",
+        paths=("spec.template.metadata.labels", "spec.checkTemplate.labels"),
+        cel=f"self.all(key, !key.startsWith('{_RESERVED}'))",
+        message=f"must not set labels that start with {_RESERVED}, because they direct traffic: remove them",
+        holds=lambda labels: not any(key.startswith(_RESERVED) for key in labels),
+    ),
+    Rule(
+        id="int-or-percentage",
+        paths=("spec.strategy.maxSurge", "spec.strategy.maxUnavailable"),
+        cel=(
+            f"type(self) == string ? self.matches('{base.PERCENTAGE}') : "
+            f"int(self) >= 0 && int(self) <= {base.PODS_MAX}"
+        ),
+        message=base.INT_OR_PERCENTAGE,
+        holds=base.is_int_or_percentage,
+    ),
+    Rule(
+        id="strategy-room",
+        paths=("spec.strategy",),
+        cel="!(string(self.maxSurge) in ['0', '0%'] && string(self.maxUnavailable) in ['0', '0%'])",
+        message=(
+            "must not have both maxSurge and maxUnavailable 0, because then no pod can ever be replaced: "
+            "set maxSurge to 1, or maxUnavailable to 1 where there is no capacity to spare"
+        ),
+        holds=lambda strategy: not (_is_zero(strategy["maxSurge"]) and _is_zero(strategy["maxUnavailable"])),
+    ),
+    Rule(
+        id="canary-room",
+        paths=("spec.strategy",),
+        field=".canary.replicas",
+        cel=(
+            "type(self.maxSurge) != int || type(self.maxUnavailable) != int || "
+            "int(self.maxSurge) + int(self.maxUnavailable) == 0 || "
+            "self.canary.replicas <= int(self.maxSurge) + int(self.maxUnavailable)"
+        ),
+        message=(
+            "must be at most maxSurge + maxUnavailable, which is all the room a canary has: "
+            "lower canary.replicas or raise maxSurge"
+        ),
+        holds=_canary_fits,
+    ),
+    Rule(
+        id="steps-ascending",
+        paths=("spec.strategy.steps",),
+        cel="self.map(s, s.weight).isSorted() && self.all(a, self.exists_one(b, b.weight == a.weight))",
+        message="must have ascending weights: put the steps in order and name each weight once",
+        holds=_ascends,
+    ),
+    Rule(
+        id="checks-enforced",
+        paths=("spec",),
+        field=".checks",
+        cel=(
+            "!has(self.checks) || self.enforcement == 'Observe' || "
+            "self.checks.exists(c, c.enforcement == 'Enforce')"
+        ),
+        message=(
+            "must hold at least one check with enforcement Enforce, because only a Pass promotes: leave "
+            "checks out for the protocol's defaults, or set spec.enforcement to Observe"
+        ),
+        holds=lambda release: (
+            "checks" not in release
+            or release["enforcement"] == "Observe"
+            or any(check["enforcement"] == "Enforce" for check in release["checks"])
+        ),
+    ),
+    Rule(
+        id="check-one-of",
+        paths=("spec.checks[*]",),
+        cel=_one_of(_CHECK_KINDS),
+        message=(
+            "must have exactly one of embeddingParity, contract and repeatability: "
+            "one without settings is written as contract: {}"
+        ),
+        holds=lambda check: _has_one_of(check, _CHECK_KINDS),
+    ),
+    Rule(
+        id="check-operation",
+        paths=("spec",),
+        field=".checks",
+        cel=_operations("self.checks"),
+        message=(
+            "must name an operation of spec.endpoint.operations in each operation field: correct the name, "
+            "or leave operation out for the first one (with endpoint.protocol it is embeddings)"
+        ),
+        holds=lambda release: _operations_exist(release, "checks"),
+    ),
+    Rule(
+        id="gate-max",
+        paths=("spec.checks[*].embeddingParity.gates[*]", "spec.checks[*].repeatability.gates[*]"),
+        cel="has(self.max) && double(self.max) >= 0.0",
+        message=(
+            'must set max to a decimal of 0 or more, such as "0.001": '
+            "leave the gate out for the numeric class's bound"
+        ),
+        holds=lambda gate: "max" in gate and Decimal(gate["max"]) >= 0,
+    ),
+    Rule(
+        id="parity-metrics",
+        paths=("spec.checks[*].embeddingParity.gates[*]",),
+        field=".metric",
+        cel="self.metric in ['CosineDistanceWorst', 'NormDeviationWorst']",
+        message=(
+            "must be CosineDistanceWorst or NormDeviationWorst in embeddingParity: "
+            "put gates on repeats into a repeatability check"
+        ),
+        holds=lambda gate: gate["metric"] in {"CosineDistanceWorst", "NormDeviationWorst"},
+    ),
+    Rule(
+        id="repeatability-metrics",
+        paths=("spec.checks[*].repeatability.gates[*]",),
+        field=".metric",
+        cel="self.metric in ['RepeatDistanceWorst', 'RepeatNormDeviationWorst']",
+        message=(
+            "must be RepeatDistanceWorst or RepeatNormDeviationWorst in repeatability: "
+            "put gates against a reference into an embeddingParity check"
+        ),
+        holds=lambda gate: gate["metric"] in {"RepeatDistanceWorst", "RepeatNormDeviationWorst"},
+    ),
+    Rule(
+        id="check-deadline",
+        paths=("spec",),
+        field=".checkTemplate.activeDeadlineSeconds",
+        cel="self.checkTemplate.activeDeadlineSeconds <= self.strategy.deadlines.checkSeconds",
+        message=(
+            "must be at most strategy.deadlines.checkSeconds, because a run does not wait longer for a "
+            "check: lower it or raise checkSeconds"
+        ),
+        holds=lambda release: (
+            release["checkTemplate"]["activeDeadlineSeconds"]
+            <= release["strategy"]["deadlines"]["checkSeconds"]
+        ),
+    ),
+    Rule(
+        id="slo-one-of",
+        paths=("spec.slos[*]",),
+        cel=_one_of(_SLO_KINDS),
+        message="must have exactly one of availability and latency: write availability as availability: {}",
+        holds=lambda slo: _has_one_of(slo, _SLO_KINDS),
+    ),
+    Rule(
+        id="slo-objective",
+        paths=("spec.slos[*].objective",),
+        cel=f"double(self) > 0.0 && double(self) < {_ALL}.0",
+        message='must be a percentage above 0 and below 100, such as "99.9"',
+        holds=lambda objective: 0 < Decimal(objective) < _ALL,
+    ),
+    Rule(
+        id="slo-operation",
+        paths=("spec",),
+        field=".slos",
+        cel=_operations("self.slos"),
+        message=(
+            "must name an operation of spec.endpoint.operations in each operation field: correct the name, "
+            "or leave operation out for all of them (with endpoint.protocol it is embeddings)"
+        ),
+        holds=lambda release: _operations_exist(release, "slos"),
+    ),
+    Rule(
+        id="names-shared",
+        paths=("spec",),
+        field=".slos",
+        cel=(
+            f"self.slos.all(s, has(self.checks) ? self.checks.all(c, c.name != s.name) : "
+            f"!(s.name in {list(_DEFAULT_NAMES)}))"
+        ),
+        message=(
+            f"must not share a name with a check, because a waiver names either: rename one "
+            f"(without spec.checks, {', '.join(_DEFAULT_NAMES)} are taken)"
+        ),
+        holds=lambda release: _check_names(release).isdisjoint(slo["name"] for slo in release["slos"]),
+    ),
+    Rule(
+        id="pinned-rejected",
+        paths=("spec.override",),
+        field=".pinned",
+        cel=_clash_cel("pinned"),
+        message="must not pin a revision that is also rejected: remove pinned, or its entry in rejected",
+        holds=lambda override: not _clash(override, "pinned"),
+    ),
+    Rule(
+        id="forced-rejected",
+        paths=("spec.override",),
+        field=".forced",
+        cel=_clash_cel("forced"),
+        message="must not force a revision that is also rejected: remove forced, or its entry in rejected",
+        holds=lambda override: not _clash(override, "forced"),
+    ),
+)

@@ -1,0 +1,202 @@
+"""What a check leaves besides its verdict: which log is worth keeping, and as which objects. Pure.
+
+The reading and writing is :mod:`modelrelease.cluster.evidence`'s. What was kept is noted on the Job, which
+may be deleted only then.
+"""
+
+import base64
+import dataclasses
+import gzip
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import pydantic
+
+from canary_checks import result
+from modelrelease.api import constants
+from modelrelease.api import run as api_run
+from modelrelease.checks import jobs
+
+EVIDENCE: Final = f"{constants.GROUP}/evidence"
+"""Name of the evidence's ConfigMap; empty when it was lost."""
+OUTPUTS: Final = f"{constants.GROUP}/outputs"
+EVIDENCE_KEY: Final = "result.json.gz"
+LOG_LIMIT_BYTES: Final = result.EVIDENCE_LIMIT_BYTES + len(result.EVIDENCE_PREFIX) + 2
+_CONFIG_MAP_MAX_BYTES: Final = 900 * 1024
+_REFERENCE_MAX_BYTES: Final = 1_000_000
+_DISRUPTION_REASONS: Final = frozenset({"Evicted", "NodeLost", "NodeShutdown", "Preempting", "Shutdown"})
+
+Object = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """How the container of a check ended."""
+
+    message: str
+    exit_code: int | None
+    reason: str
+    finished_time: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kept:
+    """What a Job says is kept of it."""
+
+    evidence: str
+    outputs: api_run.Reference | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Keeping:
+    """What has to be written for one Job: the objects first, then the note on the Job."""
+
+    config_maps: tuple[Object, ...]
+    annotations: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Due:
+    """A finished check whose log is not kept yet."""
+
+    job: Object
+    pod: str
+    """Name of the pod whose log it is."""
+    digest: str
+    finished_time: str
+
+
+def pods_of(job: Mapping[str, Any], pods: Iterable[Object]) -> list[Object]:
+    """Return the pods of a Job, the newest first."""
+    uid = job["metadata"]["uid"]
+    own = [p for p in pods if any(r.get("uid") == uid for r in p["metadata"].get("ownerReferences") or ())]
+    return sorted(own, key=lambda pod: pod["metadata"].get("creationTimestamp") or "", reverse=True)
+
+
+def disrupted(pod: Mapping[str, Any]) -> bool:
+    """Return whether a pod was evicted or preempted, or its node is lost: no verdict, whatever it left."""
+    status = pod.get("status") or {}
+    conditions = status.get("conditions") or ()
+    targeted = any(c.get("type") == "DisruptionTarget" and c.get("status") == "True" for c in conditions)
+    return targeted or status.get("reason") in _DISRUPTION_REASONS
+
+
+def answer_of(pods: Iterable[Object]) -> Answer | None:
+    """Return how the newest pod that was not disrupted has ended, or None while none has."""
+    answered = answering_pod(pods)
+    return answered[1] if answered is not None else None
+
+
+def answering_pod(pods: Iterable[Object]) -> tuple[Object, Answer] | None:
+    """Return the pod of :func:`answer_of` with its answer."""
+    for pod in pods:
+        for status in (pod.get("status") or {}).get("containerStatuses") or ():
+            ended = (status.get("state") or {}).get("terminated")
+            if status.get("name") == jobs.CONTAINER and ended and not disrupted(pod):
+                return pod, Answer(
+                    message=str(ended.get("message") or ""),
+                    exit_code=ended.get("exitCode"),
+                    reason=str(ended.get("reason") or ""),
+                    finished_time=str(ended.get("finishedAt") or ""),
+                )
+    return None
+
+
+def kept_of(job: Mapping[str, Any]) -> Kept | None:
+    """Return what a Job notes as kept, or None when that is not settled."""
+    said = job["metadata"].get("annotations") or {}
+    if EVIDENCE not in said:
+        return None
+    try:
+        outputs = api_run.Reference.model_validate_json(said[OUTPUTS]) if said.get(OUTPUTS) else None
+    except pydantic.ValidationError:
+        outputs = None
+    return Kept(said[EVIDENCE], outputs)
+
+
+def due(run_uid: str, found: Iterable[Object], pods: Iterable[Object]) -> list[Due]:
+    """Return the finished checks whose evidence has to be kept now.
+
+    Parameters
+    ----------
+    run_uid
+        Of the run that the Jobs belong to.
+    found
+        Its Jobs.
+    pods
+        The pods of checks.
+    """
+    known, waiting = list(pods), []
+    for job in found:
+        answered = answering_pod(pods_of(job, known)) if kept_of(job) is None else None
+        if answered is None:
+            continue
+        pod, answer = answered
+        try:
+            said = result.parse_termination_message(answer.message, _nonce(run_uid, job))
+        except result.ResultInvalid:
+            continue
+        if said.evidence is not None:
+            waiting.append(Due(job, pod["metadata"]["name"], said.evidence.digest, answer.finished_time))
+    return waiting
+
+
+def _nonce(run_uid: str, job: Mapping[str, Any]) -> str:
+    labels, said = job["metadata"].get("labels") or {}, job["metadata"].get("annotations") or {}
+    attempt = int(said.get(jobs.ATTEMPT) or 0)
+    return jobs.nonce(run_uid, labels.get(constants.LABEL_CHECK, ""), attempt, said.get(jobs.POD_UID, ""))
+
+
+def keeping(what: Due, log: str | None, release: Mapping[str, Any], revision: str) -> Keeping:
+    """Return what to write for a finished check.
+
+    Parameters
+    ----------
+    what
+        The check.
+    log
+        The last line of its log; None when it is lost, which degrades the report and not the verdict.
+    release
+        Owner reference of the release: recorded outputs outlive the run.
+    revision
+        The candidate, whose outputs were recorded.
+    """
+    found = result.parse_evidence(log, expected_digest=what.digest) if log is not None else None
+    if found is None:
+        return Keeping((), {EVIDENCE: ""})
+    metadata, config_maps, said = what.job["metadata"], [], {EVIDENCE: ""}
+    packed = gzip.compress(result.dump(found.result).encode("utf-8"), mtime=0)
+    if len(packed) <= _CONFIG_MAP_MAX_BYTES:
+        said[EVIDENCE] = f"{metadata['name']}-evidence"
+        config_maps.append(
+            _config_map(metadata, said[EVIDENCE], EVIDENCE_KEY, packed, metadata["ownerReferences"][0])
+        )
+    reference = found.reference
+    if reference is not None and len(reference.content()) <= _REFERENCE_MAX_BYTES:
+        # Named by content: what another attempt or pod has recorded stays what it is.
+        short = reference.digest.removeprefix("sha256:")[:10]
+        name = f"{metadata['labels'][constants.LABEL_RELEASE]}-{revision}-outputs-{short}"
+        outputs = _config_map(metadata, name, jobs.OUTPUTS_KEY, reference.content(), release)
+        outputs["metadata"]["labels"][constants.LABEL_REVISION] = revision
+        config_maps.append(outputs)
+        kept = api_run.Reference(config_map=name, digest=reference.digest)
+        said[OUTPUTS] = kept.model_dump_json(by_alias=True)
+    return Keeping(tuple(config_maps), said)
+
+
+def _config_map(
+    job: Mapping[str, Any], name: str, key: str, content: bytes, owner: Mapping[str, Any]
+) -> Object:
+    kept = (constants.LABEL_RELEASE, constants.LABEL_RUN, constants.LABEL_CHECK)
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": name,
+            "namespace": job["namespace"],
+            "labels": {key: job["labels"][key] for key in kept if key in job["labels"]},
+            "ownerReferences": [dict(owner)],
+        },
+        "immutable": True,
+        "binaryData": {key: base64.b64encode(content).decode("ascii")},
+    }

@@ -1,0 +1,319 @@
+"""What the API server holds, trimmed and kept up to date: one list-watch per kind for the whole operator."""
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from modelrelease.api import constants
+from modelrelease.cluster import api
+
+Sleep = Callable[[float], Awaitable[None]]
+Changed = Callable[[str, str], None]
+"""Called with namespace and release; an empty release means every release of the namespace."""
+Trim = Callable[[api.Object], api.Object]
+
+STALL_SECONDS: Final = 120.0
+BACKOFF_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+
+_log = logging.getLogger(__name__)
+
+
+def trim(obj: api.Object) -> api.Object:
+    """Return an object without what nobody reads: field managers, and what kubectl has applied."""
+    metadata = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
+    if "annotations" in metadata:
+        applied = "kubectl.kubernetes.io/last-applied-configuration"
+        metadata["annotations"] = {k: v for k, v in metadata["annotations"].items() if k != applied}
+    return obj | {"metadata": metadata}
+
+
+def trim_pod(obj: api.Object) -> api.Object:
+    """Return a pod with its ports, node and status: environment, volumes and the rest are not looked at."""
+    small, spec = trim(obj), obj.get("spec") or {}
+    kept: dict[str, Any] = {"nodeName": spec["nodeName"]} if "nodeName" in spec else {}
+    kept["containers"] = [
+        {k: c[k] for k in ("name", "ports") if k in c} for c in spec.get("containers") or ()
+    ]
+    return small | {"spec": kept}
+
+
+def trim_service(obj: api.Object) -> api.Object:
+    """Return a Service with its spec: there are many, and only selector and own settings matter."""
+    return {k: v for k, v in trim(obj).items() if k != "status"}
+
+
+def trim_job(obj: api.Object) -> api.Object:
+    """Return a Job without its pod template."""
+    spec = {k: v for k, v in (obj.get("spec") or {}).items() if k != "template"}
+    return trim(obj) | {"spec": spec}
+
+
+def trim_node(obj: api.Object) -> api.Object:
+    """Return a node's name and labels; its heartbeats change nothing."""
+    metadata = obj["metadata"]
+    kept = ("name", "uid", "resourceVersion", "labels")
+    return {"metadata": {k: metadata[k] for k in kept if k in metadata}}
+
+
+class Cache:
+    """All objects of one kind that a selector finds, by namespace and release.
+
+    Parameters
+    ----------
+    port
+        The API server.
+    kind
+        What to follow.
+    sleep, monotonic
+        Time, given from outside.
+    namespace
+        None for all namespaces.
+    selector
+        Label selector.
+    trimmed
+        Applied to each object on arrival.
+    changed
+        Told about every change.
+    stall_seconds
+        A watch without an event or a bookmark for so long is broken, whatever the connection says.
+    """
+
+    def __init__(
+        self,
+        port: api.Api,
+        kind: api.Kind,
+        *,
+        sleep: Sleep,
+        monotonic: Callable[[], float],
+        namespace: str | None = None,
+        selector: str = "",
+        trimmed: Trim = trim,
+        changed: Changed | None = None,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
+        self.kind = kind
+        self._port = port
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._namespace = namespace
+        self._selector = selector
+        self._trim = trimmed
+        self._changed = changed
+        self._stall = stall_seconds
+        self._objects: dict[tuple[str, str], dict[str, api.Object]] = {}
+        self._places: dict[str, tuple[str, str]] = {}
+        self._synced = asyncio.Event()
+        self._seen = monotonic()
+        self._failures = 0
+
+    def list(self, namespace: str, release: str | None = None) -> list[api.Object]:
+        """Return what is known of a namespace, or of one release in it; not to be changed."""
+        if release is not None:
+            return list(self._objects.get((namespace, release), {}).values())
+        return [
+            obj for (where, _), found in self._objects.items() if where == namespace for obj in found.values()
+        ]
+
+    async def wait_synced(self) -> None:
+        """Wait until everything has been listed once."""
+        await self._synced.wait()
+
+    @property
+    def synced(self) -> bool:
+        """Whether everything has been listed once."""
+        return self._synced.is_set()
+
+    def silent_seconds(self) -> float:
+        """Return for how long nothing has been heard from the API server."""
+        return self._monotonic() - self._seen
+
+    async def run(self) -> None:
+        """Follow the API server until cancelled; nothing else ends this."""
+        while True:
+            try:
+                await self._list_and_watch()
+            except Exception as error:  # noqa: BLE001 - whatever happens, the cache follows on
+                delay = BACKOFF_SECONDS[min(self._failures, len(BACKOFF_SECONDS) - 1)]
+                self._failures += 1
+                level = logging.WARNING if self._failures <= len(BACKOFF_SECONDS) else logging.DEBUG
+                _log.log(level, "%s: %s; listed again in %.0f s", self.kind.plural, error, delay)
+                await self._sleep(delay)
+
+    async def _list_and_watch(self) -> None:
+        objects, version = await self._port.list(self.kind, self._namespace, self._selector)
+        self._replace(objects)
+        self._synced.set()
+        while True:
+            began = self._monotonic()
+            version = await self._guarded(version)
+            if self._monotonic() - began < BACKOFF_SECONDS[0]:
+                await self._sleep(
+                    BACKOFF_SECONDS[0]
+                )  # a server that ends streams at once is not asked in a loop
+
+    async def _guarded(self, version: str) -> str:
+        """Follow one stream to its end; a silent one is left and everything is listed again."""
+        self._seen = self._monotonic()
+        stream = asyncio.ensure_future(self._follow(version))
+        watchdog = asyncio.ensure_future(self._silence())
+        try:
+            done, _ = await asyncio.wait({stream, watchdog}, return_when=asyncio.FIRST_COMPLETED)
+            if stream not in done:
+                raise api.Unavailable(f"the watch has been silent for {self._stall:.0f} s")
+            return stream.result()
+        finally:
+            for task in (stream, watchdog):
+                task.cancel()
+            await asyncio.gather(stream, watchdog, return_exceptions=True)
+
+    async def _silence(self) -> None:
+        while (left := self._stall - self.silent_seconds()) > 0:
+            await self._sleep(left)
+
+    async def _follow(self, version: str) -> str:
+        """Apply one stream's events; return the resourceVersion to continue from."""
+        async for event in self._port.watch(self.kind, version, self._namespace, self._selector):
+            self._seen = self._monotonic()
+            self._failures = 0
+            version = event.object["metadata"].get("resourceVersion") or version
+            if event.type != "BOOKMARK":
+                self._apply(event)
+        return version
+
+    def _replace(self, objects: api.Objects) -> None:
+        """Take a whole list, and tell about everything that is not as it was."""
+        self._seen = self._monotonic()
+        before = {uid: (where, self._objects[where][uid]) for uid, where in self._places.items()}
+        self._objects, self._places = {}, {}
+        touched = set()
+        for obj in objects:
+            uid = _uid(obj)
+            self._put(uid, obj)
+            where, old = before.pop(uid, (self._where(obj), None))
+            if old is None or _version(old) != _version(obj):
+                touched |= {where, self._where(obj)}
+        touched |= {where for where, _ in before.values()}
+        for where in sorted(touched):
+            self._tell(where)
+
+    def _apply(self, event: api.WatchEvent) -> None:
+        uid, where = _uid(event.object), self._where(event.object)
+        before = self._places.pop(uid, None)
+        if before is not None:
+            del self._objects[before][uid]
+            if not self._objects[before]:
+                del self._objects[before]
+        if event.type != "DELETED":
+            self._put(uid, event.object)
+        for place in sorted({where, before or where}):
+            self._tell(place)
+
+    def _put(self, uid: str, obj: api.Object) -> None:
+        where = self._where(obj)
+        self._places[uid] = where
+        self._objects.setdefault(where, {})[uid] = self._trim(obj)
+
+    def _where(self, obj: Mapping[str, Any]) -> tuple[str, str]:
+        """Return namespace and release; a user's Service bears no label and concerns its namespace."""
+        metadata = obj["metadata"]
+        if self.kind == api.RELEASE:
+            return metadata["namespace"], metadata["name"]
+        release = (metadata.get("labels") or {}).get(constants.LABEL_RELEASE, "")
+        return metadata.get("namespace") or "", release
+
+    def _tell(self, where: tuple[str, str]) -> None:
+        if self._changed is not None:
+            self._changed(*where)
+
+
+def _uid(obj: Mapping[str, Any]) -> str:
+    return str(obj["metadata"]["uid"])
+
+
+def _version(obj: Mapping[str, Any]) -> Any:
+    return obj["metadata"].get("resourceVersion")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """How one kind is followed."""
+
+    kind: api.Kind
+    selector: str = constants.LABEL_RELEASE
+    trimmed: Trim = trim
+
+
+PLANS: Final = (
+    Plan(api.RELEASE, selector=""),
+    Plan(api.CONTROLLER_REVISION),
+    Plan(api.DEPLOYMENT),
+    Plan(api.POD, trimmed=trim_pod),
+    # All of them: any Service of the namespace may expose a candidate.
+    Plan(api.SERVICE, selector="", trimmed=trim_service),
+    Plan(api.RUN),
+    Plan(api.JOB, trimmed=trim_job),
+    Plan(api.POD_DISRUPTION_BUDGET),
+)
+NODES: Final = Plan(api.NODE, selector="nvidia.com/gpu.product", trimmed=trim_node)
+"""Followed where the installation may read nodes; nothing waits for it."""
+
+
+class Caches:
+    """The caches of every kind that an observation is made of.
+
+    Parameters
+    ----------
+    port
+        The API server.
+    sleep, monotonic
+        Time, given from outside.
+    namespace
+        None for all namespaces.
+    changed
+        Told about every change of a child.
+    stall_seconds
+        See :class:`Cache`.
+    """
+
+    def __init__(
+        self,
+        port: api.Api,
+        *,
+        sleep: Sleep,
+        monotonic: Callable[[], float],
+        namespace: str | None = None,
+        changed: Changed | None = None,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
+        def follow(plan: Plan, where: str | None, told: Changed | None) -> Cache:
+            return Cache(
+                port,
+                plan.kind,
+                sleep=sleep,
+                monotonic=monotonic,
+                namespace=where,
+                selector=plan.selector,
+                trimmed=plan.trimmed,
+                changed=told,
+                stall_seconds=stall_seconds,
+            )
+
+        self._of = {plan.kind: follow(plan, namespace, changed) for plan in PLANS}
+        self.nodes = follow(NODES, None, None)
+
+    def __getitem__(self, kind: api.Kind) -> Cache:
+        return self._of[kind]
+
+    async def run(self) -> None:
+        """Follow every kind until cancelled."""
+        await asyncio.gather(*(cache.run() for cache in (*self._of.values(), self.nodes)))
+
+    async def wait_synced(self) -> None:
+        """Wait until every kind but the nodes has been listed once."""
+        await asyncio.gather(*(cache.wait_synced() for cache in self._of.values()))
+
+    def silent_seconds(self) -> float:
+        """Return for how long the most silent of the caches has heard nothing."""
+        return max(cache.silent_seconds() for cache in self._of.values())

@@ -1,0 +1,302 @@
+"""What a manifest wants: its revision, what that is judged by, or the problem that stands in the way."""
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pydantic
+
+from modelrelease.api import parse, reasons
+from modelrelease.api import run as api_run
+from modelrelease.api import spec as api_spec
+from modelrelease.cluster import api, facts, manifests
+from modelrelease.core import observation, revision
+
+_REMEMBERED_MAX: Final = 4096
+_KNOWN_FOR: Final = datetime.timedelta(seconds=30)
+"""How old a ConfigMap may be in a turn that writes nothing."""
+_MESSAGE_MAX: Final = 512
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Draft:
+    """A revision that is not stored yet, complete."""
+
+    revision: str
+    data: Mapping[str, Any]
+    """Of the ControllerRevision."""
+    sources: tuple[api.Object, ...]
+    """The ConfigMaps to copy, in the order of their copies."""
+    model_version: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a manifest amounts to."""
+
+    release: observation.Release
+    service: api_spec.Service | None
+    """Settings of the live Service; None while the spec can't be read."""
+    template: Mapping[str, Any] | None = None
+    """The rendered pod template of the wanted revision."""
+    draft: Draft | None = None
+    """What has to be stored, when it is not."""
+    config_drift: tuple[str, ...] = ()
+
+
+class _Refused(Exception):
+    """The manifest can't be acted on."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.problem = _problem(reason, message)
+
+
+class Resolver:
+    """Resolves manifests, and remembers what it has read and validated for a while.
+
+    Parameters
+    ----------
+    port
+        The API server.
+    """
+
+    def __init__(self, port: api.Api) -> None:
+        self._port = port
+        self._validated: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self._read: dict[tuple[api.Kind, str, str], tuple[datetime.datetime, api.Object | None]] = {}
+
+    async def resolve(
+        self,
+        release: api.Object,
+        controller_revisions: api.Objects,
+        deployments: api.Objects,
+        *,
+        fresh: bool = True,
+    ) -> Resolved:
+        """Return what a ModelRelease wants.
+
+        Parameters
+        ----------
+        release
+            The object.
+        controller_revisions, deployments
+            Its stored revisions and their Deployments.
+        fresh
+            Read again what the manifest refers to.
+
+        Raises
+        ------
+        modelrelease.cluster.api.Unavailable
+            The API server could not be asked; anything that is the manifest's fault becomes its problem.
+        """
+        parsed = parse.parse_release(release)
+        live = _live(release, parsed, deployments)
+        if isinstance(parsed.spec, parse.SpecProblem):
+            problem = _problem(reasons.INVALID_SPEC, parsed.spec.message)
+            return Resolved(dataclasses.replace(live, problem=problem), _service(release))
+        owner = manifests.Owner.of(api.RELEASE, release)
+        try:
+            return await self._wanted(owner, parsed.spec, live, controller_revisions, fresh=fresh)
+        except _Refused as refused:
+            return Resolved(dataclasses.replace(live, problem=refused.problem), parsed.spec.service)
+
+    async def _wanted(
+        self,
+        owner: manifests.Owner,
+        spec: api_spec.ReleaseSpec,
+        live: observation.Release,
+        controller_revisions: api.Objects,
+        *,
+        fresh: bool,
+    ) -> Resolved:
+        template = spec.template
+        sources = await self._config_maps(owner.namespace, template, fresh=fresh)
+        secrets = await self._secrets(owner.namespace, template, fresh=fresh)
+        space = spec.model.embedding_space or owner.name
+        identity = revision.identity(template, space, {name: _contents(obj) for name, obj in sources.items()})
+        stored = {facts.revision_of(obj): obj.get("data") or {} for obj in controller_revisions}
+        known = revision.find_equal(
+            identity, {name: data.get("identity") or {} for name, data in stored.items()}
+        )
+        name = known or revision.free_name(identity, stored)
+        judging = judging_of(spec)
+        desired = observation.Desired(
+            name, revision.judging_digest(judging), judging, stored=known is not None
+        )
+        resolved = Resolved(dataclasses.replace(live, desired=desired), spec.service)
+        if known is not None:
+            data = stored[known]
+            return dataclasses.replace(
+                resolved,
+                template=data.get("template"),
+                config_drift=_drift(data.get("secrets") or {}, secrets),
+            )
+        order = sorted(sources)
+        copies = {source: manifests.copy_name(owner.name, name, i) for i, source in enumerate(order)}
+        rendered = manifests.rendered_template(
+            revision.rewrite_config_maps(template, copies), owner.name, name
+        )
+        accepted = await self._accepted(owner, name, rendered)
+        data = {"identity": identity, "template": accepted, "embeddingSpace": space, "secrets": secrets}
+        draft = Draft(name, data, tuple(sources[source] for source in order), spec.model.version)
+        return dataclasses.replace(resolved, template=accepted, draft=draft)
+
+    async def _accepted(
+        self, owner: manifests.Owner, name: str, rendered: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return the template as the API server accepts it, with its defaults; asked once for each revision.
+
+        The defaults are stored with it: then a live template that differs was edited by hand.
+        """
+        key = (owner.uid, revision.digest(rendered))
+        if key in self._validated:
+            return self._validated[key]
+        accepted: Mapping[str, Any] = rendered
+        try:
+            created = await self._port.create(
+                api.DEPLOYMENT, manifests.deployment(owner, name, rendered), dry_run=True
+            )
+            accepted = facts.without_nulls(created["spec"]["template"])
+        except api.AlreadyExists:
+            pass  # validation comes before the name is looked up
+        except (api.Invalid, api.Forbidden) as error:
+            raise _Refused(
+                reasons.INVALID_TEMPLATE, f"The API server refuses the template: {error}"
+            ) from error
+        while len(self._validated) >= _REMEMBERED_MAX:
+            del self._validated[next(iter(self._validated))]
+        self._validated[key] = accepted
+        return accepted
+
+    async def _config_maps(
+        self, namespace: str, template: Mapping[str, Any], *, fresh: bool
+    ) -> dict[str, api.Object]:
+        optional = revision.optional_references(template)
+        found = {}
+        for name in sorted(revision.referenced_config_maps(template)):
+            obj = await self._get(api.CONFIG_MAP, namespace, name, fresh=fresh)
+            if obj is not None:
+                found[name] = obj
+            elif name not in optional:
+                raise _Refused(
+                    reasons.CONFIG_MAP_NOT_FOUND, f"The template refers to ConfigMap {name}: not found."
+                )
+        return found
+
+    async def _secrets(self, namespace: str, template: Mapping[str, Any], *, fresh: bool) -> dict[str, str]:
+        """Return a digest of each Secret; where the installation may not read Secrets, of none."""
+        optional = _optional_secrets(template)
+        found = {}
+        for name in sorted(revision.referenced_secrets(template)):
+            try:
+                obj = await self._get(api.SECRET, namespace, name, fresh=fresh)
+            except api.Forbidden:
+                continue
+            if obj is not None:
+                found[name] = obj["digest"]
+            elif name not in optional:
+                raise _Refused(reasons.SECRET_NOT_FOUND, f"The template refers to Secret {name}: not found.")
+        return found
+
+    async def _get(self, kind: api.Kind, namespace: str, name: str, *, fresh: bool) -> api.Object | None:
+        """Return an object, or None when it does not exist; of a Secret its digest, never its content."""
+        key = (kind, namespace, name)
+        if not fresh and key in self._read:
+            then, known = self._read[key]
+            if self._port.now() - then < _KNOWN_FOR:
+                return known
+        try:
+            obj: api.Object | None = await self._port.get(kind, namespace, name)
+        except api.NotFound:
+            obj = None
+        if kind == api.SECRET and obj is not None:
+            # Salted by its name: equal Secrets of two namespaces do not show that they are equal.
+            obj = {"digest": revision.digest([namespace, name, obj.get("data") or {}])}
+        while len(self._read) >= _REMEMBERED_MAX:
+            del self._read[next(iter(self._read))]
+        self._read[key] = (self._port.now(), obj)
+        return obj
+
+
+def judging_of(spec: api_spec.ReleaseSpec) -> api_run.Judging:
+    """Return everything that a run of this spec is judged by."""
+    return api_run.Judging(
+        model=spec.model,
+        endpoint=spec.endpoint,
+        strategy=spec.strategy,
+        checks=list(spec.all_checks()),
+        check_template=spec.check_template,
+        slos=spec.slos,
+        enforcement=spec.enforcement,
+        on_inconclusive=spec.on_inconclusive,
+        on_error=spec.on_error,
+    )
+
+
+def _problem(reason: str, message: str) -> observation.Problem:
+    return observation.Problem(reason, message[:_MESSAGE_MAX])
+
+
+def _live(release: api.Object, parsed: parse.ParsedRelease, deployments: api.Objects) -> observation.Release:
+    """Return the fields that act at once, whatever the rest of the spec says."""
+    metadata, live, broken = release["metadata"], parsed.live, parsed.override_problem
+    declared = (release.get("spec") or {}).get("replicas")
+    replicas = live.replicas
+    if declared is not None and declared != replicas:
+        # It can't be read: what is asked for now stays, rather than a default that takes pods away.
+        replicas = max((int(obj["spec"].get("replicas") or 0) for obj in deployments), default=replicas)
+    max_surge, max_unavailable = resolved_budget(replicas, live.max_surge, live.max_unavailable)
+    return observation.Release(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=int(metadata.get("generation") or 0),
+        replicas=replicas,
+        max_surge=max_surge,
+        max_unavailable=max_unavailable,
+        override=parsed.override,
+        desired=None,
+        problem=_problem(reasons.INVALID_SPEC, broken.message) if broken is not None else None,
+        revision_history_limit=live.revision_history_limit,
+        run_history_limit=live.run_history_limit,
+    )
+
+
+def resolved_budget(replicas: int, surge: int | str, unavailable: int | str) -> tuple[int, int]:
+    """Return both in pods, rounded as a Deployment does: surge up, unavailable down, never both 0."""
+    more, fewer = _pods(replicas, surge, up=True), _pods(replicas, unavailable, up=False)
+    return more, fewer if more or fewer else 1
+
+
+def _pods(replicas: int, value: int | str, *, up: bool) -> int:
+    if isinstance(value, int):
+        return value
+    share = replicas * int(value.removesuffix("%"))
+    return -(-share // 100) if up else share // 100
+
+
+def _service(release: api.Object) -> api_spec.Service | None:
+    try:
+        return api_spec.Service.model_validate((release.get("spec") or {}).get("service") or {})
+    except (pydantic.ValidationError, AttributeError):
+        return None
+
+
+def _contents(config_map: api.Object) -> str:
+    return revision.digest({key: config_map.get(key) or {} for key in ("data", "binaryData")})
+
+
+def _drift(stored: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(name for name, digest in now.items() if stored.get(name, digest) != digest))
+
+
+def _optional_secrets(value: Any) -> frozenset[str]:
+    """Return the Secrets that may be missing, wherever in a template they are referred to."""
+    if isinstance(value, list):
+        return frozenset().union(*map(_optional_secrets, value))
+    if not isinstance(value, Mapping):
+        return frozenset()
+    found = frozenset().union(*map(_optional_secrets, value.values()))
+    name = value.get("secretName") or value.get("name")
+    return found | {name} if value.get("optional") is True and isinstance(name, str) else found

@@ -1,0 +1,105 @@
+"""Starts the Jobs of checks, keeps what they leave, and deletes them."""
+
+import functools
+from collections.abc import Iterable, Mapping
+
+from modelrelease.api import constants
+from modelrelease.api import run as api_run
+from modelrelease.checks import evidence, jobs
+from modelrelease.cluster import act, api, facts, manifests, observe
+from modelrelease.cluster import evidence as cluster_evidence
+from modelrelease.core import observation, target, wanted
+
+
+def missing(
+    look: observe.Look, observed: observation.Observation, asked: Iterable[wanted.CheckJob]
+) -> tuple[wanted.CheckJob, ...]:
+    """Return the checks that must run and have no Job."""
+    run = target.active_run(observed)
+    if run is None:
+        return ()
+    known = {job["metadata"]["name"] for job in look.objects.jobs}
+    return tuple(
+        job for job in asked if jobs.name(run.name, job.check, job.attempt, job.pod.uid) not in known
+    )
+
+
+async def start(
+    port: api.Api,
+    look: observe.Look,
+    observed: observation.Observation,
+    due: Iterable[wanted.CheckJob],
+    settings: jobs.Settings,
+) -> None:
+    """Start the Jobs that are missing."""
+    run = target.active_run(observed)
+    raw = look.objects.run(run.name) if run is not None else None
+    if run is None or raw is None:
+        return
+    declared = {check.name: check for check in run.spec.judging.checks}
+    for job in due:
+        subject = jobs.Subject(
+            run=run,
+            run_uid=raw["metadata"]["uid"],
+            namespace=look.objects.owner.namespace,
+            check=declared[job.check],
+            attempt=job.attempt,
+            pod=job.pod,
+        )
+        references = jobs.references_of(observed, run, subject.check)
+        await act.start_check(port, jobs.render(subject, references, settings))
+
+
+async def harvest(port: api.Api, look: observe.Look, observed: observation.Observation) -> None:
+    """Keep what finished checks left, and delete the Jobs that nobody needs any more.
+
+    A check counts only once what explains it is kept, so a Job whose verdict is persisted may go.
+
+    Raises
+    ------
+    modelrelease.cluster.api.Unavailable
+        A log can't be read yet: try again.
+    """
+    release = look.objects.owner.reference()
+    waiting: set[str] = set()
+    for run in observed.runs:
+        raw = look.objects.run(run.name)
+        if raw is None:
+            continue
+        owner = manifests.Owner.of(api.RUN, raw)
+        own = [job for job in look.objects.jobs if owner.owns(job)]
+        for due in evidence.due(owner.uid, own, look.objects.check_pods):
+            log = cluster_evidence.Log(due.pod, jobs.CONTAINER, due.finished_time, evidence.LOG_LIMIT_BYTES)
+            plan = functools.partial(_plan, due, release, run.spec.revision)
+            kept = await cluster_evidence.keep(port, due.job, log, plan)
+            if not kept:
+                waiting.add(due.job["metadata"]["uid"])
+    runs = {run.name: run for run in observed.runs}
+    for job in look.objects.jobs:
+        if job["metadata"]["uid"] not in waiting and _settled(runs, job):
+            await act.delete_job(port, job)
+    if waiting:
+        raise api.Unavailable("the log of a finished check can't be read yet")
+
+
+def _plan(
+    due: evidence.Due, release: Mapping[str, object], revision: str, log: str | None
+) -> tuple[api.Objects, Mapping[str, str]]:
+    keeping = evidence.keeping(due, log, release, revision)
+    return list(keeping.config_maps), keeping.annotations
+
+
+def _settled(runs: Mapping[str, observation.Run], job: api.Object) -> bool:
+    """Return whether the check has spoken, or is not asked any more."""
+    labels = facts.labels_of(job)
+    run = runs.get(labels.get(constants.LABEL_RUN, ""))
+    if run is None or "deletionTimestamp" in job["metadata"]:
+        return False
+    if run.status.phase is not api_run.Phase.CHECKING:
+        return True
+    attempt = int(facts.annotations_of(job).get(jobs.ATTEMPT) or 0)
+    for said in run.status.checks:
+        if said.name == labels.get(constants.LABEL_CHECK):
+            spoken = said.verdict is not None or said.skipped
+            return attempt < said.attempt or (attempt == said.attempt and spoken)
+    return False

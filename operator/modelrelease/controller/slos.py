@@ -1,0 +1,108 @@
+"""Asks the installation's Prometheus servers what an SLO of a run says."""
+
+import datetime
+import decimal
+from collections.abc import Callable, Iterable
+from concurrent import futures
+from typing import Final
+
+from modelrelease.api import reasons, verdict
+from modelrelease.api import run as api_run
+from modelrelease.api import spec as api_spec
+from modelrelease.controller import judging
+from modelrelease.core import observation
+from modelrelease.prometheus import client, runtimes, slis, sources
+from modelrelease.slo import burn, objectives
+
+THREADS: Final = 4
+"""For each source, so that one that hangs takes none from another."""
+
+
+class PrometheusJudge:
+    """A :class:`~modelrelease.controller.judging.Judge` over the installation's sources.
+
+    Parameters
+    ----------
+    known
+        The sources.
+    monotonic
+        A clock in seconds that never runs backwards.
+    """
+
+    def __init__(self, known: sources.Sources, monotonic: Callable[[], float]) -> None:
+        self._known = known
+        self._pools = {
+            source.name: futures.ThreadPoolExecutor(THREADS, thread_name_prefix=f"prometheus-{source.name}")
+            for source in known.sources
+        }
+        self._clients = {
+            source.name: client.Prometheus(source, self._pools[source.name], monotonic)
+            for source in known.sources
+        }
+
+    def close(self) -> None:
+        """Wait for no query: a thread that is still asking ends by its own time limit."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def unknown_source(self, slos: Iterable[api_spec.Slo]) -> observation.Problem | None:
+        """Return why an SLO can't be judged in this installation, or None."""
+        for slo in slos:
+            try:
+                self._known.named(slo.source)
+            except sources.UnknownSourceError as error:
+                said = reasons.sentence(f"SLO {slo.name}: {error}")
+                return observation.Problem(reasons.UNKNOWN_PROMETHEUS_SOURCE, said)
+        return None
+
+    async def __call__(
+        self, subject: judging.Subject, slo: api_spec.Slo, now: datetime.datetime
+    ) -> api_run.SloStatus:
+        """Ask about one SLO."""
+        problem = self.unknown_source([slo])
+        if problem is not None:
+            return api_run.SloStatus(
+                name=slo.name,
+                verdict=verdict.Verdict.ERROR,
+                reason=problem.reason,
+                message=problem.message,
+                observed_time=now,
+            )
+        objective = objective_of(slo)
+        seen = await slis.observe(
+            self._clients[slo.source],
+            runtimes.RUNTIMES[subject.endpoint.runtime],
+            _path(subject.endpoint, slo),
+            objective,
+            namespace=subject.namespace,
+            pods=subject.pods,
+            live_since=subject.since.timestamp(),
+            now=now.timestamp(),
+        )
+        judged = burn.judge(objective, seen, now.timestamp(), subject.since.timestamp())
+        return api_run.SloStatus(
+            name=slo.name,
+            verdict=judged.verdict,
+            reason=judged.reason,
+            message=judged.message,
+            requests=judged.total,
+            bad=judged.bad,
+            observed_time=now,
+        )
+
+
+def objective_of(slo: api_spec.Slo) -> objectives.Objective:
+    """Return what a declared SLO asks for."""
+    latency = slo.latency
+    return objectives.Objective(
+        name=slo.name,
+        kind=objectives.Kind.AVAILABILITY if latency is None else objectives.Kind.LATENCY,
+        objective_percent=decimal.Decimal(slo.objective),
+        threshold_seconds=None if latency is None else latency.threshold_milliseconds / 1000,
+        minimum_requests=slo.minimum_requests,
+    )
+
+
+def _path(endpoint: api_spec.Endpoint, slo: api_spec.Slo) -> str:
+    operations = endpoint.all_operations()
+    return next((op.path for op in operations if op.name == slo.operation), operations[0].path)

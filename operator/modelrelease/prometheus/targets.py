@@ -1,0 +1,199 @@
+"""Which scraped processes stand behind a revision's pods, and since when each was watched.
+
+`up` answers what a counter cannot: whether a series is missing because nothing was counted, or because
+nobody looked. It has exactly the labels of the target, so each counter belongs to the `up` whose labels
+it carries.
+"""
+
+import itertools
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from modelrelease.api.verdict import Verdict
+from modelrelease.prometheus.client import RawSeries
+from modelrelease.slo.counters import CounterError, CounterSeries
+from modelrelease.slo.observation import SliFailure
+
+STALE_SECONDS_MIN = 30.0
+STALE_INTERVALS = 5.0
+DETAIL_MAX = 3
+
+
+class SliError(Exception):
+    """There is nothing to judge; carries the verdict."""
+
+    def __init__(self, verdict: Verdict, reason: str, message: str) -> None:
+        self.failure = SliFailure(verdict, reason, message)
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPod:
+    """A recorded pod of the revision that takes, or took, live traffic."""
+
+    name: str
+    started: float | None = None
+    """Seconds since the epoch at which it was created, where known."""
+    serving: bool = True
+    """False when it is gone: what it counted counts, and nobody waits for its samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One scraped process."""
+
+    pod: str
+    labels: Mapping[str, str]
+    scrapes: tuple[float, ...]
+    """Times of successful scrapes, ascending."""
+    observed_since: float | None
+    """Since when what is not there has not been counted yet; None when that is not known."""
+    series: tuple[CounterSeries, ...] = ()
+
+
+def targets(
+    ups: Sequence[RawSeries],
+    counters: Sequence[RawSeries],
+    pods: Sequence[JudgedPod],
+    *,
+    pod_label: str,
+    start: float,
+) -> tuple[Target, ...]:
+    """Give each counter its target.
+
+    Parameters
+    ----------
+    ups, counters : sequence of RawSeries
+        Of the same pods and instants.
+    pods : sequence of JudgedPod
+        Whose series were asked for.
+    pod_label : str
+        The label that names the pod.
+    start : float
+        Seconds since the epoch from which requests count.
+
+    Returns
+    -------
+    tuple of Target
+        Those that have counters.
+
+    Raises
+    ------
+    SliError
+        NoData for values that are not numbers; Error for a counter that belongs to no target, or for a
+        pod whose requests would be counted twice.
+    """
+    known = {pod.name: pod for pod in pods}
+    found: dict[int, list[CounterSeries]] = {}
+    for raw in counters:
+        owners = [index for index, up in enumerate(ups) if _carries(raw, up)]
+        if len(owners) != 1:
+            raise SliError(
+                Verdict.ERROR,
+                "LabelMismatch",
+                f"a series of pod {raw.labels.get(pod_label, '?')} belongs to {len(owners)} targets: its "
+                f"labels differ from those of `up`",
+            )
+        found.setdefault(owners[0], []).append(_counter(raw))
+    made = []
+    for index, series in found.items():
+        pod = known[ups[index].labels[pod_label]]
+        scrapes = tuple(sample.time for sample in ups[index].samples if sample.value == 1)
+        # A pod that was created after the start has counted nothing before it.
+        new = pod.started is not None and pod.started > start
+        since = pod.started if new else (scrapes[0] if scrapes else None)
+        made.append(Target(pod.name, ups[index].labels, scrapes, since, tuple(series)))
+    _once_per_pod(made)
+    return tuple(made)
+
+
+def _carries(raw: RawSeries, up: RawSeries) -> bool:
+    return all(raw.labels.get(label) == value for label, value in up.labels.items() if label != "__name__")
+
+
+def _counter(raw: RawSeries) -> CounterSeries:
+    if not all(math.isfinite(sample.value) for sample in raw.samples):
+        raise SliError(
+            Verdict.NO_DATA, "NotANumber", f"{raw.labels.get('__name__', 'a counter')} is NaN or infinite"
+        )
+    try:
+        return CounterSeries(raw.labels, raw.samples)
+    except CounterError as error:
+        raise SliError(
+            Verdict.ERROR, "NotACounter", f"{raw.labels.get('__name__', 'a series')}: {error}"
+        ) from error
+
+
+def _once_per_pod(made: Sequence[Target]) -> None:
+    by_pod = sorted(made, key=lambda target: target.pod)
+    for pod, group in itertools.groupby(by_pod, key=lambda target: target.pod):
+        several = list(group)
+        if len(several) > 1:
+            where = ", ".join(
+                sorted(
+                    f"{target.labels.get('job', '?')} {target.labels.get('instance', '?')}"
+                    for target in several
+                )
+            )
+            raise SliError(
+                Verdict.ERROR,
+                "ScrapedTwice",
+                f"pod {pod} is scraped as {len(several)} targets ({where}): every request would count "
+                f"{len(several)} times",
+            )
+
+
+def check_labels(series: Sequence[RawSeries], expected: Mapping[str, frozenset[str]]) -> None:
+    """Make sure that an answer is about what was asked.
+
+    Raises
+    ------
+    SliError
+        Error, if a label has a value that was not asked for: a proxy or a federation rewrites labels.
+    """
+    for raw in series:
+        for label, values in expected.items():
+            if raw.labels.get(label) not in values:
+                raise SliError(
+                    Verdict.ERROR,
+                    "LabelMismatch",
+                    f"asked for {label} {_some(values)}, and Prometheus answered about "
+                    f"{raw.labels.get(label, 'a series without it')!r}",
+                )
+
+
+def interval(ups: Sequence[RawSeries]) -> float:
+    """Return the typical time between scrapes in seconds; 0 when none can be seen."""
+    gaps = [after.time - before.time for up in ups for before, after in itertools.pairwise(up.samples)]
+    return statistics.median(gaps) if gaps else 0.0
+
+
+def blind(
+    ups: Sequence[RawSeries],
+    made: Sequence[Target],
+    pods: Sequence[JudgedPod],
+    *,
+    pod_label: str,
+    now: float,
+) -> tuple[str, ...]:
+    """Return the serving pods that were not scraped lately: max(30 s, five scrape intervals).
+
+    Where a pod has counters, the scrapes of their target decide; a sidecar's do not help.
+    """
+    limit = max(STALE_SECONDS_MIN, STALE_INTERVALS * interval(ups))
+    latest: dict[str, float] = {}
+    for up in ups:
+        scrapes = [sample.time for sample in up.samples if sample.value == 1]
+        pod = up.labels[pod_label]
+        latest[pod] = max(latest.get(pod, -math.inf), *scrapes[-1:], -math.inf)
+    latest |= {target.pod: target.scrapes[-1] if target.scrapes else -math.inf for target in made}
+    return tuple(
+        sorted(pod.name for pod in pods if pod.serving and now - latest.get(pod.name, -math.inf) > limit)
+    )
+
+
+def _some(values: frozenset[str]) -> str:
+    first = sorted(values)[:DETAIL_MAX]
+    return ", ".join(first) + (" …" if len(values) > DETAIL_MAX else "")

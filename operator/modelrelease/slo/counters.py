@@ -1,0 +1,156 @@
+"""Requests that were counted between two instants, from raw samples of a counter.
+
+`rate()` and `increase()` of PromQL extrapolate, and lose what a series brings with its birth: 40
+errors that arrive with the first sample of a status give 0 for ever. Integer differences of raw
+samples lose nothing.
+"""
+
+import bisect
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+
+class CounterError(ValueError):
+    """The samples are not those of a counter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One scrape of one series."""
+
+    time: float
+    """Seconds since the epoch, by Prometheus' clock."""
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class CounterSeries:
+    """Raw samples of one counter, oldest first.
+
+    Raises
+    ------
+    CounterError
+        If a value is negative, NaN or infinite, or if time does not advance.
+    """
+
+    labels: Mapping[str, str]
+    samples: tuple[Sample, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what no counter can show, before it becomes a number that looks healthy."""
+        for sample in self.samples:
+            if not math.isfinite(sample.value) or not math.isfinite(sample.time) or sample.value < 0:
+                raise CounterError(f"a counter cannot be {sample.value} at {sample.time}")
+        for before, after in itertools.pairwise(self.samples):
+            if after.time <= before.time:
+                raise CounterError(f"time does not advance after {before.time}")
+
+
+@dataclass(frozen=True, slots=True)
+class Increase:
+    """What a counter counted in (start, end]."""
+
+    value: float
+    resets: int
+    first: float | None
+    """Time of the first sample that counts; None when none does."""
+    last: float | None
+
+
+def resets(group: Iterable[CounterSeries]) -> tuple[float, ...]:
+    """Return when a process restarted: whenever any of its counters fell.
+
+    Parameters
+    ----------
+    group : Iterable of CounterSeries
+        The series of one process, scraped together.
+
+    Returns
+    -------
+    tuple of float
+        Times of the first sample after each restart, ascending.
+
+    Notes
+    -----
+    A single series does not always show it: after a restart an error counter may have climbed past
+    its old value before the next scrape, while the counter of good requests fell.
+    """
+    return tuple(
+        sorted(
+            {
+                after.time
+                for series in group
+                for before, after in itertools.pairwise(series.samples)
+                if after.value < before.value
+            }
+        )
+    )
+
+
+def deltas(
+    series: CounterSeries,
+    start: float,
+    end: float,
+    *,
+    observed_since: float | None = None,
+    restarts: Sequence[float] = (),
+) -> Iterator[Sample]:
+    """Yield what each sample in (start, end] adds.
+
+    Parameters
+    ----------
+    series : CounterSeries
+        Fetched from before `start`, so that the last sample at or before it is present.
+    start, end : float
+        Seconds since the epoch.
+    observed_since : float, optional
+        Since when the series' process is known to be scraped, or not to have existed before. Only
+        then is a series that first appears after `start` new, and counts from 0; otherwise what it
+        brings may be older than `start`, and it counts from its first sample.
+    restarts : sequence of float
+        From :func:`resets` over the whole process, ascending.
+
+    Yields
+    ------
+    Sample
+        The time of a scrape, and the requests that it adds (≥ 0).
+    """
+    previous: Sample | None = None
+    for sample in series.samples:
+        if sample.time > end:
+            return
+        if sample.time > start:
+            if previous is None:
+                born = observed_since is not None and observed_since < sample.time
+                yield Sample(sample.time, sample.value if born else 0.0)
+            elif sample.value < previous.value or _between(restarts, previous.time, sample.time):
+                yield sample
+            else:
+                yield Sample(sample.time, sample.value - previous.value)
+        previous = sample
+
+
+def _between(times: Sequence[float], after: float, until: float) -> bool:
+    return bisect.bisect_right(times, after) < bisect.bisect_right(times, until)
+
+
+def increase(
+    series: CounterSeries,
+    start: float,
+    end: float,
+    *,
+    observed_since: float | None = None,
+    restarts: Sequence[float] = (),
+) -> Increase:
+    """Return what one counter counted in (start, end]; parameters as for :func:`deltas`."""
+    added = list(deltas(series, start, end, observed_since=observed_since, restarts=restarts))
+    own = resets([series])
+    restarted = {*own, *restarts}
+    return Increase(
+        value=math.fsum(sample.value for sample in added),
+        resets=sum(start < time <= end for time in restarted),
+        first=added[0].time if added else None,
+        last=added[-1].time if added else None,
+    )

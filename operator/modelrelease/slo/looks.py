@@ -1,0 +1,93 @@
+"""When a Pass may be decided, declared before the first request.
+
+Whoever looks after every scrape and stops at the first good moment passes what should not pass. So
+a Pass is decided only at the looks n₀, 2·n₀, 4·n₀ … requests, and look k may be wrong with
+probability 5 % / 2^(k+1): together at most 5 %, however long a hold is extended. A look is judged on
+the requests up to it, so a restarted operator finds the same looks in the same samples.
+
+n₀ depends on the objective alone: the minimum that was asked for, or what one look needs without a
+single bad request, whichever is more. Looks that could never pass spend nothing.
+"""
+
+import bisect
+import math
+from dataclasses import dataclass
+from operator import attrgetter
+
+from modelrelease.slo import objectives, observation, proportion
+
+CONFIDENCE = 0.95
+"""Of a Pass, over all looks together (design §6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One pre-declared look that was reached."""
+
+    requests: int
+    """At the scrape that reached it."""
+    bad: int
+    """Certainly or perhaps bad among them."""
+    confidence: float
+    upper_bound: float
+    """Of the bad ratio, in [0, 1]."""
+    passed: bool
+
+
+def confidence(number: int) -> float:
+    """Return the confidence of look 0, 1, …, which is 97.5 %, 98.75 %, and so on."""
+    return 1 - (1 - CONFIDENCE) / (2 << number)
+
+
+def requests_at(objective: objectives.Objective, number: int) -> int:
+    """Return how many requests look 0, 1, … needs."""
+    spared = math.log(1 - confidence(0)) / math.log1p(-objective.pass_limit)
+    return max(objective.minimum_requests, math.ceil(spared)) << number
+
+
+def passes(objective: objectives.Objective, bad: int, total: int, level: float) -> bool:
+    """Tell whether so many bad requests leave no more than the pass limit possible."""
+    return proportion.upper_bound(bad, total, level) <= objective.pass_limit
+
+
+def reached(
+    objective: objectives.Objective, seen: observation.SliObservation, now: float
+) -> tuple[Look, ...]:
+    """Return the looks that the requests up to `now` reached, in order.
+
+    Parameters
+    ----------
+    objective : Objective
+        What is asked for.
+    seen : SliObservation
+        Counts since the start.
+    now : float
+        Seconds since the epoch.
+
+    Returns
+    -------
+    tuple of Look
+        A scrape that jumps over several looks makes one look, with the confidence of the last.
+    """
+    found: list[Look] = []
+    number = 0
+    totals = attrgetter("events.total")
+    while True:
+        index = bisect.bisect_left(seen.points, requests_at(objective, number), key=totals)
+        if index == len(seen.points) or seen.points[index].time > now:
+            return tuple(found)
+        events = seen.points[index].events
+        while requests_at(objective, number + 1) <= events.total:
+            number += 1
+        level = confidence(number)
+        upper = proportion.upper_bound(events.possibly_bad, events.total, level)
+        found.append(
+            Look(
+                requests=events.total,
+                bad=events.possibly_bad,
+                confidence=level,
+                upper_bound=upper,
+                passed=upper <= objective.pass_limit,
+            )
+        )
+        number += 1

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+
+from modelrelease.controller import settings
+
+ROOT = Path(__file__).parents[3]
+
+
+def load(tmp_path: Path, text: str, **environment: str) -> settings.Settings:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return settings.load({"MODELRELEASE_CONFIG": str(path), **environment})
+
+
+def test_the_file_that_is_shipped_is_valid():
+    path = ROOT / "manifests" / "base" / "config.yaml"
+    loaded = settings.load({"MODELRELEASE_CONFIG": str(path)})
+    assert loaded.prometheus.named("default").url == "http://prometheus.monitoring.svc:9090"
+
+
+def test_what_is_not_said_has_a_default(tmp_path: Path):
+    loaded = load(tmp_path, "checksImage: checks:1")
+    assert loaded.namespaces == ()
+    assert loaded.intervals.pacing().resync_seconds == 60.0
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path):
+    loaded = load(
+        tmp_path,
+        "checksImage: checks:1\nlogLevel: info",
+        MODELRELEASE_CHECKS_IMAGE="checks:2",
+        MODELRELEASE_LOG_LEVEL="debug",
+        MODELRELEASE_NAMESPACES="one, two",
+        MODELRELEASE_HEALTH_PORT="0",
+    )
+    assert (loaded.checks_image, loaded.log_level) == ("checks:2", "debug")
+    assert (loaded.namespaces, loaded.health_port) == (("one", "two"), 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("logLevel: info", "checksImage"),
+        ("checksImage: c\nnamespace: typo", "namespace"),
+        ("checksImage: c\nintervals: {resyncSeconds: 0}", "resyncSeconds"),
+        ("checksImage: c\nintervals: {resyncSeconds: .inf}", "resyncSeconds"),
+        ("checksImage: c\nnamespaces: [Bad_Name]", "namespaces"),
+        ("checksImage: c\nprometheus: {sources: [{name: a, url: 'ftp://x'}]}", "prometheus.sources"),
+        ("- checksImage", "mapping"),
+        ("checksImage: {", "config.yaml"),
+    ],
+)
+def test_a_setting_that_can_not_be_used_is_named(tmp_path: Path, text: str, said: str):
+    with pytest.raises(settings.SettingsError, match=said):
+        load(tmp_path, text)
+
+
+def test_a_named_file_must_exist(tmp_path: Path):
+    with pytest.raises(settings.SettingsError, match="missing"):
+        settings.load({"MODELRELEASE_CONFIG": str(tmp_path / "missing.yaml")})
