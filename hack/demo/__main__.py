@@ -13,11 +13,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Live the chosen lives and return 0 when each went as expected."""
     parser = argparse.ArgumentParser(prog="python -m hack.demo", description=__doc__)
     parser.add_argument("--lives", default="", help="comma-separated numbers; all by default")
-    chosen = [part for part in parser.parse_args(arguments).lives.split(",") if part]
+    parser.add_argument("--keep", action="store_true", help="go on with the release that is there")
+    options = parser.parse_args(arguments)
+    chosen = [part for part in options.lives.split(",") if part]
     selected = [life for life in lives.LIVES if not chosen or life.name.split()[0] in chosen]
     on = stage.Stage(paths.kubeconfig(), registry.references())
     try:
-        rows = perform(on, selected)
+        rows = perform(on, selected, keep=options.keep)
     except stage.Failed as error:
         print(f"The demo can't be set up: {error}", file=sys.stderr)
         return 1
@@ -25,10 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if any(row.told.problems for row in rows) or len(rows) < len(selected) else 0
 
 
-def perform(on: stage.Stage, selected: list[lives.Life]) -> list[lives.Row]:
+def perform(on: stage.Stage, selected: list[lives.Life], *, keep: bool = False) -> list[lives.Row]:
     """Set the stage and live each life in turn; stop after one that went wrong."""
     on.say("== set the stage: the operator from its image, an empty namespace")
-    on.clean()
+    if not keep:
+        on.clean()
     on.install()
     rows: list[lives.Row] = []
     with on.account:
@@ -36,7 +39,7 @@ def perform(on: stage.Stage, selected: list[lives.Life]) -> list[lives.Row]:
             rows.append(lives.live(on, life))
             if rows[-1].told.problems:
                 break
-            if len(rows) == 1:
+            if len(rows) == 1 and not keep:
                 preflight.check(on)
     return rows
 

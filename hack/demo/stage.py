@@ -37,14 +37,22 @@ class Stage:
         Reference by digest per image name, as ``python -m hack.images`` pushed them.
     say
         Prints one line.
+    namespace, name
+        Of the release.
     """
 
     def __init__(
-        self, kubeconfig: pathlib.Path, images: Mapping[str, str], say: Callable[[str], None] = print
+        self,
+        kubeconfig: pathlib.Path,
+        images: Mapping[str, str],
+        say: Callable[[str], None] = print,
+        *,
+        namespace: str = NAMESPACE,
+        name: str = RELEASE,
     ) -> None:
         self.kube = kube.Kube(kubeconfig)
-        self.images, self.say = images, say
-        self.account = account.Account(self.kube, NAMESPACE, RELEASE, say)
+        self.images, self.say, self.namespace, self.name = images, say, namespace, name
+        self.account = account.Account(self.kube, namespace, name, say)
 
     # --- Set-up -------------------------------------------------------------------------------------------
 
@@ -83,9 +91,11 @@ class Stage:
 
     def clean(self) -> None:
         """Remove what an earlier demo left, and wait until it is gone."""
-        self.kube.delete(f"/api/v1/namespaces/{NAMESPACE}")
+        self.kube.delete(f"/api/v1/namespaces/{self.namespace}")
         self.wait(
-            "the old namespace to go", 180, lambda: self.kube.get(f"/api/v1/namespaces/{NAMESPACE}") is None
+            "the old namespace to go",
+            180,
+            lambda: self.kube.get(f"/api/v1/namespaces/{self.namespace}") is None,
         )
         self.kube.apply(kube.load(SAMPLES / "0-namespace.yaml"))
 
@@ -137,7 +147,7 @@ class Stage:
             {
                 "apiVersion": "modelrelease.dev/v1alpha1",
                 "kind": "ModelRelease",
-                "metadata": {"name": RELEASE, "namespace": NAMESPACE},
+                "metadata": {"name": self.name, "namespace": self.namespace},
                 "spec": {"override": {"rejected": [entry]}},
             },
             manager=kube.ONCALL,
@@ -147,16 +157,16 @@ class Stage:
 
     def release(self) -> Mapping[str, Any]:
         """Return the release as the API server has it."""
-        return self._required(f"{kube.GROUP}/namespaces/{NAMESPACE}/modelreleases/{RELEASE}")
+        return self._required(f"{kube.GROUP}/namespaces/{self.namespace}/modelreleases/{self.name}")
 
     def runs(self) -> dict[str, Mapping[str, Any]]:
         """Return the release's runs by name."""
-        items = self.kube.items(f"{kube.GROUP}/namespaces/{NAMESPACE}/modelreleaseruns")
-        return {run["metadata"]["name"]: run for run in items if run["spec"]["releaseName"] == RELEASE}
+        items = self.kube.items(f"{kube.GROUP}/namespaces/{self.namespace}/modelreleaseruns")
+        return {run["metadata"]["name"]: run for run in items if run["spec"]["releaseName"] == self.name}
 
     def run(self, name: str) -> Mapping[str, Any]:
         """Return one run."""
-        return self._required(f"{kube.GROUP}/namespaces/{NAMESPACE}/modelreleaseruns/{name}")
+        return self._required(f"{kube.GROUP}/namespaces/{self.namespace}/modelreleaseruns/{name}")
 
     def stable(self) -> str:
         """Return the stable revision that the status names."""
@@ -164,14 +174,14 @@ class Stage:
 
     def selector(self) -> Mapping[str, str]:
         """Return what the live Service selects."""
-        service = self._required(f"/api/v1/namespaces/{NAMESPACE}/services/{RELEASE}")
+        service = self._required(f"/api/v1/namespaces/{self.namespace}/services/{self.name}")
         return dict(service["spec"].get("selector") or {})
 
     def pods(self, revision: str) -> list[Mapping[str, Any]]:
         """Return the serving pods of a revision, terminating ones included."""
         return list(
             self.kube.items(
-                f"/api/v1/namespaces/{NAMESPACE}/pods",
+                f"/api/v1/namespaces/{self.namespace}/pods",
                 f"modelrelease.dev/revision={revision},modelrelease.dev/role=serving",
             )
         )

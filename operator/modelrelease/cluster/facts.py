@@ -101,6 +101,7 @@ def pod(obj: Mapping[str, Any], accelerators: Mapping[str, str] | None = None) -
         port=model_port(spec),
         scheduled_time=_since(scheduled) if scheduled.get("status") == "True" else None,
         ready_time=_since(ready) if is_ready else None,
+        unready_time=_since(ready) if ready.get("status") == "False" else None,
         unschedulable_since=_since(scheduled) if unschedulable else None,
         unschedulable_message=str(scheduled.get("message") or "") if unschedulable else "",
         scheduling_gated=scheduled.get("reason") == "SchedulingGated",

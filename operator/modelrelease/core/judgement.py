@@ -30,7 +30,7 @@ def required_checks(here: Situation) -> tuple[api_spec.Check, ...]:
     """Return the checks of this run: a return to a promoted revision needs none."""
     if here.run.spec.mode in {api_run.Mode.FAST, api_run.Mode.RELOAD}:
         return ()
-    return tuple(here.run.spec.judging.checks)
+    return tuple(here.judging.checks)
 
 
 def record(here: Situation) -> api_run.RunStatus | None:
@@ -134,8 +134,13 @@ def next_check(here: Situation) -> api_run.CheckStatus | None:
 
 
 def checks_done(here: Situation) -> bool:
-    """Return whether every check has passed, or has spoken and is only reported."""
-    return _gate(here, required_checks(here)).passed
+    """Return whether every check has passed, or has spoken and is only reported.
+
+    A first release may skip what needs a reference, never everything: something must have been measured.
+    """
+    required = required_checks(here)
+    measured = any(status.verdict is not None for status in latest_checks(here))
+    return _gate(here, required).passed and (measured or not required or here.observing)
 
 
 def _gate(here: Situation, required: Sequence[api_spec.Check]) -> core_verdict.GateResult:
@@ -211,8 +216,8 @@ def expired(here: Situation) -> Expired | None:
     overdue = overdue_evidence(here)
     if overdue is None:
         return None
-    judging = here.run.spec.judging
-    policy = judging.on_error if overdue.reason in _ERROR_REASONS else judging.on_inconclusive
+    on_error, on_inconclusive = here.judging.on_error, here.judging.on_inconclusive
+    policy = on_error if overdue.reason in _ERROR_REASONS else on_inconclusive
     if policy is api_spec.Policy.HOLD:
         return None
     return Expired(api_run.Outcome.ROLLED_BACK, overdue)

@@ -7,7 +7,7 @@ import math
 
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.core import observation, planner, pods, target
+from modelrelease.core import observation, planner, pods, revision, target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +31,16 @@ class Situation:
     def status(self) -> api_run.RunStatus:
         return self.run.status
 
+    @functools.cached_property
+    def judging(self) -> api_run.Judging:
+        """What the run is judged by: its snapshot, with the live fields of the present spec."""
+        desired = self.observed.release.desired
+        snapshot = self.run.spec.judging
+        return snapshot if desired is None else revision.with_live_fields(snapshot, desired.judging)
+
     @property
     def strategy(self) -> api_spec.Strategy:
-        return self.run.spec.judging.strategy
+        return self.judging.strategy
 
     @property
     def candidate(self) -> str:
@@ -54,8 +61,8 @@ class Situation:
         return self._standing(self.stable)
 
     def _standing(self, name: str | None) -> pods.Standing:
-        revision = self.observed.revisions.get(name or "", observation.Revision(name or ""))
-        return pods.classify(revision, self.now)
+        known = self.observed.revisions.get(name or "", observation.Revision(name or ""))
+        return pods.classify(known, self.now)
 
     @property
     def replicas(self) -> int:
@@ -119,7 +126,7 @@ class Situation:
         """The objectives of this run: a Reload has none."""
         if self.run.spec.mode in {api_run.Mode.RELOAD, api_run.Mode.FIRST}:
             return ()
-        return tuple(self.run.spec.judging.slos)
+        return tuple(self.judging.slos)
 
     @property
     def crosses_space(self) -> bool:

@@ -105,6 +105,11 @@ def _unrejected(observed: observation.Observation, stable: str | None) -> Target
     run = active_run(observed)
     if release.override.pinned is not None:
         pinned = release.override.pinned.revision
+        if rejected(observed, pinned):
+            return Target(
+                stable,
+                observation.Problem(reasons.REJECTED, f"{pinned} is pinned and rejected: nothing is moved."),
+            )
         if pinned in observed.revisions:
             return Target(pinned)
         return Target(

@@ -39,6 +39,8 @@ def test_no_canary_while_a_foreign_service_would_send_users_to_it():
 def test_a_canary_that_becomes_exposed_goes_away():
     seen = given.observed([given.run("Checking")], candidate=1, exposed_by=("users",))
     assert after(seen) == ("Queued", 0)
+    gone = given.observed([given.run("Queued")], candidate=1, exposed_by=("users",))
+    assert traffic.wanted_of(gone, NOW).targets[CANDIDATE] == 0
 
 
 def test_checks_begin_when_the_canary_is_ready():
@@ -106,7 +108,7 @@ def test_the_bake_ends_in_promotion():
 
 
 def test_the_first_release_is_stable_after_its_checks():
-    checks = [api_run.CheckStatus(name="parity", skipped=True)]
+    checks = [api_run.CheckStatus(name="parity", verdict=Verdict.PASS)]
     outputs = api_run.Reference(config_map="outputs", digest=given.DIGEST)
     run = given.run("Checking", mode="First", checks=checks, outputs=outputs)
     tested = [api_run.CheckedPod(name=f"{CANDIDATE}-0", uid=f"uid-{CANDIDATE}-0", image_ids=[])]
@@ -114,6 +116,27 @@ def test_the_first_release_is_stable_after_its_checks():
     following = lifecycle.transition(given.observed([run], candidate=1, first=True), NOW)
     assert following is not None
     assert (following.outcome, following.reason) == (Outcome.PROMOTED, "FirstRelease")
+
+
+def test_a_first_release_that_measured_nothing_waits():
+    checks = [api_run.CheckStatus(name="parity", skipped=True)]
+    outputs = api_run.Reference(config_map="outputs", digest=given.DIGEST)
+    tested = [api_run.CheckedPod(name=f"{CANDIDATE}-0", uid=f"uid-{CANDIDATE}-0", image_ids=[])]
+    run = given.run("Checking", mode="First", checks=checks, outputs=outputs)
+    run = dataclasses.replace(run, status=run.status.model_copy(update={"checked_pods": tested}))
+    assert after(given.observed([run], candidate=1, first=True)) is None
+
+
+def test_live_fields_act_at_once():
+    pod = given.pod(CANDIDATE, ready=False, scheduled_time=given.ago(50))
+    seen = given.observed(
+        [given.run("Starting", elapsed=60)], revisions=[given.revision(CANDIDATE, desired=1, pods=(pod,))]
+    )
+    assert after(seen) is None
+    impatient = given.judging(strategy={"canary": {"startupDeadlineSeconds": 10}})
+    desired = observation.Desired(CANDIDATE, given.DIGEST, impatient, stored=True)
+    release = dataclasses.replace(seen.release, desired=desired)
+    assert after(dataclasses.replace(seen, release=release)) == ("Returning", 0)
 
 
 # --- Aborts -------------------------------------------------------------------------------------------------

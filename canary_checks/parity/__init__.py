@@ -1,0 +1,1 @@
+"""Paired comparison of embeddings: distances, numeric classes, references and the diagnosis."""

@@ -1,0 +1,177 @@
+"""A candidate's rows against a reference's: which are compared, how they are judged, which failed."""
+
+import dataclasses
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from canary_checks import failure, request, schema
+from canary_checks import vocabulary as v
+from canary_checks.golden import pack as golden_pack
+from canary_checks.parity import distance, gates, numeric, reference
+
+_AGAINST: Final[dict[v.Role, gates.Against]] = {
+    v.Role.STABLE: "Stable",
+    v.Role.ANCHOR: "Anchor",
+    v.Role.RECORDED: "Recorded",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Opponent:
+    """A reference and what role it plays."""
+
+    party: schema.Party
+    role: gates.Against
+    numeric_class: v.NumericClass
+    recorded: reference.Reference
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """The candidate's rows against one reference.
+
+    Attributes
+    ----------
+    cosine, norm
+        Shape ``[n]``: ``1 - cos`` and norm-ratio deviation; NaN where a row has none.
+    paired
+        Shape ``[n]``: rows that both sides embedded.
+    failed
+        Shape ``[n]``: rows beyond a limit, or embedded by one side only.
+    """
+
+    opponent: Opponent
+    gates: tuple[schema.Gate, ...]
+    cosine: npt.NDArray[np.float64]
+    norm: npt.NDArray[np.float64]
+    paired: npt.NDArray[np.bool_]
+    failed: npt.NDArray[np.bool_]
+    cosine_limit: float
+    norm_limit: float
+
+
+def opponents(asked: request.CheckRequest, golden: golden_pack.Pack) -> list[Opponent]:
+    """Read the references of a request.
+
+    Parameters
+    ----------
+    asked
+        The request; each reference is a file that is mounted beside the check.
+    golden
+        The items that the references must have been recorded with.
+
+    Returns
+    -------
+    The references in the order of the request.
+
+    Raises
+    ------
+    CheckError
+        ``ReferenceMissing``, ``ReferenceUnreadable`` or ``ReferenceMismatch``.
+    """
+    found = []
+    for source in asked.references:
+        recorded = reference.load(source.path, source.digest)
+        reference.require_same_items(recorded, golden)
+        party = schema.Party(
+            role=source.role,
+            revision=source.revision,
+            digest=recorded.digest,
+            recorded_time=recorded.header.recorded_time,
+            numeric_class=source.numeric_class,
+        )
+        found.append(Opponent(party, _AGAINST[source.role], source.numeric_class, recorded))
+    return found
+
+
+def compare(
+    vectors: npt.NDArray[np.float32],
+    refused: npt.NDArray[np.bool_],
+    opponent: Opponent,
+    pair_class: v.NumericClass,
+    limits: gates.Limits,
+) -> Comparison:
+    """Judge a candidate's rows against one reference.
+
+    Parameters
+    ----------
+    vectors
+        Shape ``[n, d]``, float32; NaN in the rows that were refused.
+    refused
+        Shape ``[n]``: which items the candidate refused.
+    opponent
+        A reference with the same items.
+    pair_class
+        Numeric class of the pair; a reference of a worse class loosens it.
+    limits
+        The limits of the request.
+
+    Returns
+    -------
+    The gates and the distances behind them.
+
+    Raises
+    ------
+    CheckError
+        ``ReferenceMismatch``: the reference has another number of dimensions.
+    """
+    recorded = opponent.recorded
+    if vectors.shape[1] != recorded.outputs.shape[1]:
+        raise failure.CheckError(
+            "ReferenceMismatch",
+            f"{opponent.role} was recorded with {recorded.outputs.shape[1]} dimensions, the server answers"
+            f" {vectors.shape[1]}",
+        )
+    tolerance = numeric.TOLERANCES[numeric.worse([pair_class, opponent.numeric_class])]
+    one_sided = refused ^ recorded.refused
+    paired = ~(refused | recorded.refused)
+    cosine = distance.cosine(vectors, recorded.outputs)
+    norm = distance.norm_deviation(vectors, recorded.outputs)
+    header = recorded.header
+    cosine_limit = limits.of(
+        gates.COSINE_DISTANCE_WORST,
+        numeric.calibrated(tolerance.cosine_distance, header.noise_cosine_distance),
+    )
+    norm_limit = limits.of(
+        gates.NORM_DEVIATION_WORST, numeric.calibrated(tolerance.norm_deviation, header.noise_norm_deviation)
+    )
+    samples = int(paired.sum())
+    judged = [
+        gates.at_most(
+            gates.COSINE_DISTANCE_WORST,
+            gates.worst(cosine[paired]),
+            cosine_limit,
+            samples=samples,
+            against=opponent.role,
+        ),
+        gates.at_most(
+            gates.NORM_DEVIATION_WORST,
+            gates.worst(norm[paired]),
+            norm_limit,
+            samples=samples,
+            against=opponent.role,
+        ),
+    ]
+    if refused.any() or recorded.refused.any():
+        judged.append(
+            gates.exactly(
+                "RefusedByOneSide",
+                int(one_sided.sum()),
+                0,
+                samples=len(one_sided),
+                against=opponent.role,
+            )
+        )
+    within = (cosine <= cosine_limit.value) & (norm <= norm_limit.value)
+    return Comparison(
+        opponent=opponent,
+        gates=tuple(judged),
+        cosine=cosine,
+        norm=norm,
+        paired=paired,
+        failed=one_sided | (paired & ~within),
+        cosine_limit=cosine_limit.value,
+        norm_limit=norm_limit.value,
+    )

@@ -1,0 +1,94 @@
+"""What a numeric class allows: how far apart the same product may come out in arithmetic of that precision.
+
+The floors are the gates measured on a real model with 22 benign variants and 65 faults (research, parity.md
+§2.5), about three times the worst benign row. A reference that was recorded with its own noise widens a limit
+to three times that noise, and never beyond the ceiling of four times the floor: past it a fault could hide.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Final
+
+from canary_checks import vocabulary as v
+
+_CEILING: Final = 4.0
+_NOISE: Final = 3.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """Limits of one numeric class.
+
+    Attributes
+    ----------
+    cosine_distance
+        Floor of the limit on the worst row's ``1 - cos`` against a reference.
+    norm_deviation
+        Floor of the limit on the worst row's ``| |a|/|b| - 1 |``, also used for the declared length 1.
+    repeat_distance
+        Limit on the worst row's ``1 - cos`` when one server is asked the same thing twice.
+    repeat_norm_deviation
+        The same for the norm.
+    """
+
+    cosine_distance: float
+    norm_deviation: float
+    repeat_distance: float
+    repeat_norm_deviation: float
+
+
+TOLERANCES: Final = {
+    v.NumericClass.FP32: Tolerance(
+        cosine_distance=1e-9, norm_deviation=1e-5, repeat_distance=1e-10, repeat_norm_deviation=1e-5
+    ),
+    v.NumericClass.FP16: Tolerance(
+        cosine_distance=2e-5, norm_deviation=2e-3, repeat_distance=5e-6, repeat_norm_deviation=1e-3
+    ),
+    v.NumericClass.BF16: Tolerance(
+        cosine_distance=5e-4, norm_deviation=1e-2, repeat_distance=2e-4, repeat_norm_deviation=5e-3
+    ),
+    v.NumericClass.INT8: Tolerance(
+        cosine_distance=1e-2, norm_deviation=2e-2, repeat_distance=1e-3, repeat_norm_deviation=1e-2
+    ),
+    v.NumericClass.FP8: Tolerance(
+        cosine_distance=4e-2, norm_deviation=3e-2, repeat_distance=4e-3, repeat_norm_deviation=1e-2
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Limit:
+    """A limit and where it comes from."""
+
+    value: float
+    basis: v.Basis
+
+
+def worse(classes: Iterable[v.NumericClass]) -> v.NumericClass:
+    """Return the least exact of some classes, of which there is at least one."""
+    order = list(TOLERANCES)
+    return max(classes, key=order.index)
+
+
+def calibrated(floor: float, noise: float | None) -> Limit:
+    """Choose the limit between a class's floor and ceiling.
+
+    Parameters
+    ----------
+    floor
+        The class's floor, above 0.
+    noise
+        The worst row of an A/A run of the reference (the same model, other batches), or None when there was
+        none.
+
+    Returns
+    -------
+    ``clamp(3 x noise, floor, 4 x floor)`` and its basis.
+    """
+    wanted = _NOISE * noise if noise is not None else 0.0
+    if wanted <= floor:
+        return Limit(floor, v.Basis.CLASS_FLOOR)
+    ceiling = _CEILING * floor
+    if wanted >= ceiling:
+        return Limit(ceiling, v.Basis.CLASS_CEILING)
+    return Limit(wanted, v.Basis.CALIBRATED)

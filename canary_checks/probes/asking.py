@@ -1,0 +1,95 @@
+"""Sending golden items to a server, and getting one matrix back."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from canary_checks import failure
+from canary_checks.clients import openai_embeddings
+from canary_checks.golden import pack as golden_pack
+
+BATCH: Final = 8
+# Servers with a hard input limit refuse what is longer; any other refusal means that the question was wrong.
+_MAY_BE_REFUSED: Final = frozenset({"long"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """What a server made of some items.
+
+    Attributes
+    ----------
+    vectors
+        Shape ``[n, d]``, float32; NaN in the rows that were refused.
+    refused
+        Shape ``[n]``: which items the server refused.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    refused: npt.NDArray[np.bool_]
+
+
+async def ask(
+    client: openai_embeddings.OpenAIEmbeddings, items: Sequence[golden_pack.Item], batch: int = BATCH
+) -> Outputs:
+    """Embed items, `batch` of them in one request.
+
+    Parameters
+    ----------
+    client
+        Of the server.
+    items
+        At least one.
+    batch
+        Items in one request, at least 1.
+
+    Returns
+    -------
+    One row per item, in their order.
+
+    Raises
+    ------
+    CheckError
+        The server cannot be asked, refuses an item that is not a long one, or gives vectors of several
+        lengths.
+    """
+    rows: list[openai_embeddings.Vector | None] = []
+    for start in range(0, len(items), batch):
+        rows.extend(await _ask_once(client, items[start : start + batch]))
+    lengths = {len(row) for row in rows if row is not None}
+    if len(lengths) != 1:
+        raise failure.CheckError(
+            "ResponseInvalid",
+            f"the server gave vectors of {len(lengths)} lengths: {', '.join(map(str, sorted(lengths)[:4]))}"
+            if lengths
+            else "the server refused every item",
+        )
+    blank = np.full(lengths.pop(), np.nan, dtype=np.float32)
+    return Outputs(
+        vectors=np.stack([blank if row is None else row for row in rows]),
+        refused=np.array([row is None for row in rows], dtype=np.bool_),
+    )
+
+
+async def _ask_once(
+    client: openai_embeddings.OpenAIEmbeddings, items: Sequence[golden_pack.Item]
+) -> list[openai_embeddings.Vector | None]:
+    """Send one request; where it is refused and a long item may be why, send its items one by one."""
+    try:
+        answer = await client.embed([item.text for item in items])
+    except openai_embeddings.Refused as refusal:
+        if all(item.stratum not in _MAY_BE_REFUSED for item in items):
+            raise
+        if len(items) == 1:
+            return [None]
+        singles: list[openai_embeddings.Vector | None] = []
+        for item in items:
+            try:
+                singles.extend(await _ask_once(client, [item]))
+            except openai_embeddings.Refused as again:
+                raise again from refusal
+        return singles
+    return list(answer.in_order(len(items)))

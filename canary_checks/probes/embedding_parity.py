@@ -1,0 +1,160 @@
+"""Embedding parity: the same texts give the same vectors as the references, row by row.
+
+Paired and on the worst row: a fault that touches one text in a hundred leaves every average untouched.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from canary_checks import failure, request, schema
+from canary_checks import vocabulary as v
+from canary_checks.clients import openai_embeddings
+from canary_checks.golden import pack as golden_pack
+from canary_checks.parity import comparison, diagnosis, distance, gates, movement, numeric, reference
+from canary_checks.probes import asking, finding, parity_report
+
+ADJUSTABLE: Final = frozenset({gates.COSINE_DISTANCE_WORST, gates.NORM_DEVIATION_WORST})
+_NOISE_PER_STRATUM: Final = 3
+_ASKED_ALONE: Final = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class _SecondLook:
+    """Worst ``1 - cos`` of moved rows asked again: in the same batch, and alone."""
+
+    repeat: float
+    alone: float
+
+
+async def probe(
+    client: openai_embeddings.OpenAIEmbeddings,
+    asked: request.CheckRequest,
+    golden: golden_pack.Pack,
+    against: Sequence[comparison.Opponent],
+) -> finding.Finding:
+    """Embed the whole golden set and compare it with every reference.
+
+    Parameters
+    ----------
+    client
+        Of the server.
+    asked
+        The request; its numeric class is the pair's.
+    golden
+        What to send.
+    against
+        References with the same items. None is allowed when recording: the outputs must then be finite.
+
+    Returns
+    -------
+    The judgement, its diagnosis when rows moved, and the recording when it was asked for.
+
+    Raises
+    ------
+    CheckError
+        The server cannot be asked, a reference is of another space, or there is nothing to compare with.
+    """
+    limits = gates.Limits(asked.gates, ADJUSTABLE)
+    if not against and not asked.record:
+        raise failure.CheckError(
+            "ReferenceMissing", "there is no reference to compare with", verdict=v.Verdict.NO_DATA
+        )
+    outputs = await asking.ask(client, golden.items)
+    answered = ~outputs.refused
+    bad = answered & ~distance.finite_rows(outputs.vectors)
+    judged = [gates.exactly("NonFiniteRows", int(bad.sum()), 0, samples=int(answered.sum()))]
+    comparisons = [
+        comparison.compare(outputs.vectors, outputs.refused, opponent, asked.numeric_class, limits)
+        for opponent in against
+    ]
+    for compared in comparisons:
+        judged.extend(compared.gates)
+    recorded = None
+    noise = None
+    if asked.record and not bad.any():
+        noise = await _noise(client, golden, outputs)
+        floor = numeric.TOLERANCES[asked.numeric_class].cosine_distance
+        ceiling = numeric.calibrated(floor, float("inf"))
+        judged.append(
+            gates.at_most(gates.BATCH_DISTANCE_WORST, noise[0], ceiling, samples=int(answered.sum()))
+        )
+    if noise is not None and judged[-1].verdict is v.Verdict.PASS:
+        header = reference.new_header(
+            golden,
+            revision=asked.subject.revision,
+            numeric_class=asked.numeric_class,
+            refused=outputs.refused,
+            noise=noise,
+        )
+        recorded = (reference.encode(header, outputs.vectors), *outputs.vectors.shape)
+    broken = next((c for c in comparisons if c.failed.any()), None)
+    blame = await _diagnose(client, golden, outputs, broken, asked.numeric_class) if broken else None
+    return parity_report.conclude(golden, tuple(judged), comparisons, blame, recorded)
+
+
+async def _diagnose(
+    client: openai_embeddings.OpenAIEmbeddings,
+    golden: golden_pack.Pack,
+    outputs: asking.Outputs,
+    compared: comparison.Comparison,
+    pair_class: v.NumericClass,
+) -> schema.DiagnosisReport:
+    look = await _look_again(client, golden, outputs, compared)
+    moved = movement.measure(
+        golden.items,
+        outputs.vectors,
+        compared.opponent.recorded.outputs,
+        paired=compared.paired,
+        moved=compared.failed,
+        limit=compared.cosine_limit,
+        norm_limit=compared.norm_limit,
+        repeat=look.repeat if look else None,
+        alone=look.alone if look else None,
+        repeat_limit=numeric.TOLERANCES[pair_class].repeat_distance,
+    )
+    return diagnosis.diagnose(moved)
+
+
+async def _look_again(
+    client: openai_embeddings.OpenAIEmbeddings,
+    golden: golden_pack.Pack,
+    outputs: asking.Outputs,
+    compared: comparison.Comparison,
+) -> _SecondLook | None:
+    """Ask some moved rows again, in the same batch and alone: dropout and padding show then."""
+    moved = np.flatnonzero(compared.failed & compared.paired)
+    if not moved.size:
+        return None
+    start = int(moved[0]) // asking.BATCH * asking.BATCH
+    batch = np.arange(start, min(start + asking.BATCH, len(golden.items)))
+    alone = moved[:: max(1, len(moved) // _ASKED_ALONE)][:_ASKED_ALONE]
+    again = await asking.ask(client, [golden.items[row] for row in batch])
+    singles = await asking.ask(client, [golden.items[row] for row in alone], batch=1)
+    width = outputs.vectors.shape[1]
+    if again.vectors.shape[1] != width or singles.vectors.shape[1] != width:
+        return None
+    answered = ~(again.refused | outputs.refused[batch])
+    return _SecondLook(
+        repeat=gates.worst(distance.cosine(again.vectors, outputs.vectors[batch])[answered]),
+        alone=gates.worst(distance.cosine(singles.vectors, outputs.vectors[alone])),
+    )
+
+
+async def _noise(
+    client: openai_embeddings.OpenAIEmbeddings, golden: golden_pack.Pack, outputs: asking.Outputs
+) -> tuple[float, float]:
+    """Ask a sample again, one text at a time: how far the same model is from itself in other batches."""
+    rows = [row for row in golden.sample(_NOISE_PER_STRATUM) if not outputs.refused[row]]
+    again = await asking.ask(client, [golden.items[row] for row in rows], batch=1)
+    if again.vectors.shape[1] != outputs.vectors.shape[1]:
+        raise failure.CheckError(
+            "ResponseInvalid", "the server changed the number of dimensions while it was asked"
+        )
+    batched = outputs.vectors[rows]
+    return (
+        gates.worst(distance.cosine(again.vectors, batched)),
+        gates.worst(distance.norm_deviation(again.vectors, batched)),
+    )

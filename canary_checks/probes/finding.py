@@ -1,0 +1,39 @@
+"""What a probe found, before it is bound to the question that was asked."""
+
+import dataclasses
+
+from canary_checks import schema
+from canary_checks import vocabulary as v
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The part of a result that a probe knows.
+
+    Attributes
+    ----------
+    verdict, reason, message, gates
+        The judgement and why.
+    measurements, strata, worst, diagnosis, series
+        What explains it.
+    references
+        The revisions that were compared with.
+    items_used
+        How many golden items were sent.
+    recorded
+        A safetensors file with the golden outputs and its ``(items, dimensions)``, when recording was asked
+        for.
+    """
+
+    verdict: v.Verdict
+    reason: str
+    message: str
+    gates: tuple[schema.Gate, ...]
+    items_used: int
+    measurements: tuple[schema.Measurement, ...] = ()
+    strata: tuple[schema.Stratum, ...] = ()
+    worst: tuple[schema.WorstItem, ...] = ()
+    diagnosis: schema.DiagnosisReport | None = None
+    series: dict[str, tuple[v.Number, ...]] = dataclasses.field(default_factory=dict)
+    references: tuple[schema.Party, ...] = ()
+    recorded: tuple[bytes, int, int] | None = None

@@ -1,0 +1,134 @@
+"""What the operator asks of a check: one request, for one pod, given to a Job as JSON."""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+import pydantic
+
+from canary_checks import vocabulary as v
+
+DecimalText = Annotated[
+    str, pydantic.StringConstraints(pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,15})?([eE]-?[0-9]{1,2})?$")
+]
+ProbeKind = Literal[v.CheckKind.CONTRACT, v.CheckKind.EMBEDDING_PARITY, v.CheckKind.REPEATABILITY]
+
+
+class CheckIdentity(v.Model):
+    """Which check of which configuration; `config_digest` binds the result to what was asked."""
+
+    name: v.Name
+    kind: ProbeKind
+    config_digest: v.Digest
+
+
+class PodIdentity(v.Model):
+    """The pod that is probed; another UID under the same name is another pod."""
+
+    name: v.Name
+    uid: v.Uid
+
+
+class Operation(v.Model):
+    """How to ask the model server."""
+
+    name: v.Name
+    protocol: Literal["OpenAIEmbeddings"]
+    path: Annotated[str, pydantic.StringConstraints(pattern=r"^/[!-~]{0,255}$")] = "/v1/embeddings"
+    model: Annotated[str, pydantic.StringConstraints(pattern=r"^[ -~]{1,253}$")]
+
+
+class Subject(v.Model):
+    """The revision whose pod is probed."""
+
+    revision: v.Revision
+
+
+class GoldenSetName(v.Model):
+    """Which golden set to send."""
+
+    builtin: Literal["TextV1"]
+
+
+class ReferenceSource(v.Model):
+    """A recorded reference, mounted as a safetensors file; `digest` is that of the whole file."""
+
+    role: Literal[v.Role.STABLE, v.Role.ANCHOR, v.Role.RECORDED]
+    revision: v.Revision
+    path: Annotated[str, pydantic.StringConstraints(pattern=r"^/[^\x00]{1,1023}$")]
+    digest: v.Digest
+    numeric_class: v.NumericClass
+
+
+class Contract(v.Model):
+    """Absolute statements about the outputs; an absent one is not judged."""
+
+    dimensions: Annotated[int, pydantic.Field(ge=1, le=65_536)] | None = None
+    normalized: Literal["Unit", "None"] | None = None
+    max_input_tokens: Annotated[int, pydantic.Field(ge=1, le=10_000_000)] | None = None
+
+
+class GateOverride(v.Model):
+    """A limit that replaces a default one; decimal strings, as Kubernetes APIs have no floats."""
+
+    metric: v.CamelWord
+    min: DecimalText | None = None
+    max: DecimalText | None = None
+    min_ratio: DecimalText | None = None
+    max_ratio: DecimalText | None = None
+    max_drop: DecimalText | None = None
+    max_rise: DecimalText | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if not self.limits():
+            raise ValueError("a gate needs at least one limit")
+        return self
+
+    def limits(self) -> dict[str, float]:
+        """Return the limits that are set, by their name in the manifest."""
+        names = ("min", "max", "minRatio", "maxRatio", "maxDrop", "maxRise")
+        values = (self.min, self.max, self.min_ratio, self.max_ratio, self.max_drop, self.max_rise)
+        return {n: float(Decimal(text)) for n, text in zip(names, values, strict=True) if text is not None}
+
+
+class CheckRequest(v.Model):
+    """One probe of one pod: what to send, what to compare with, and how the answer is bound to the question.
+
+    `numeric_class` is the pair's: the worse of the candidate's and stable's. `record` asks for the golden
+    outputs in the evidence, as a reference for later runs.
+    """
+
+    schema_version: Literal["checks.modelrelease.dev/v1"] = pydantic.Field(
+        validation_alias="schema", serialization_alias="schema"
+    )
+    check: CheckIdentity
+    run: v.Name
+    attempt: Annotated[int, pydantic.Field(ge=1, le=1_000_000)]
+    nonce: v.Nonce
+    pod: PodIdentity
+    shard: Annotated[int, pydantic.Field(ge=0, le=10_000)] = 0
+    url: Annotated[str, pydantic.StringConstraints(pattern=r"^https?://[!-~]{1,500}$")]
+    operation: Operation
+    subject: Subject
+    numeric_class: v.NumericClass
+    golden_set: GoldenSetName
+    references: Annotated[tuple[ReferenceSource, ...], pydantic.Field(max_length=3)] = ()
+    contract: Contract = Contract()
+    gates: Annotated[tuple[GateOverride, ...], pydantic.Field(max_length=16)] = ()
+    record: bool = False
+    deadline_seconds: Annotated[int, pydantic.Field(ge=1, le=86_400)]
+    max_requests_per_second: Annotated[int, pydantic.Field(ge=1, le=10_000)] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _roles_are_distinct(self) -> Self:
+        roles = [reference.role for reference in self.references]
+        if len(set(roles)) != len(roles):
+            raise ValueError("references must have distinct roles")
+        if len({gate.metric for gate in self.gates}) != len(self.gates):
+            raise ValueError("gates must have distinct metrics")
+        return self
+
+    def endpoint(self) -> str:
+        """Return the URL that the probes POST to."""
+        return re.sub(r"/+$", "", self.url) + self.operation.path

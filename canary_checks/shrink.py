@@ -1,0 +1,126 @@
+"""A result made ever smaller, until it fits where it has to.
+
+The steps go from what explains least to what explains most; every one of them keeps the result valid.
+"""
+
+import math
+from collections.abc import Iterator
+
+from canary_checks import schema
+from canary_checks import vocabulary as v
+
+_DIGITS = 4
+
+
+def rounded(result: schema.CheckResult) -> schema.CheckResult:
+    """Round what people read to four significant digits; every comparison was made on the raw numbers."""
+    return result.model_copy(
+        update={
+            "gates": tuple(
+                g.model_copy(update={"observed": _round(g.observed), "limit": _round(g.limit)})
+                for g in result.gates
+            ),
+            "measurements": tuple(_round_measurement(m) for m in result.measurements),
+            "strata": tuple(s.model_copy(update={"worst": _round_optional(s.worst)}) for s in result.strata),
+            "worst": tuple(
+                w.model_copy(update={"values": {k: _round(x) for k, x in w.values.items()}})
+                for w in result.worst
+            ),
+        }
+    )
+
+
+def ever_smaller(result: schema.CheckResult) -> Iterator[schema.CheckResult]:
+    """Yield the result, then smaller and smaller ones.
+
+    Parameters
+    ----------
+    result
+        Any valid result.
+
+    Yields
+    ------
+    Valid results of the same verdict; each holds less than the one before.
+    """
+    now = result.model_copy(update={"series": {}})
+    yield now
+    for update in (
+        {"measurements": ()},
+        {"worst": now.worst[:3]},
+        {"strata": tuple(s for s in now.strata if s.failed)},
+        {"worst": ()},
+        {"timings": now.timings.model_copy(update={"phases_milliseconds": {}})},
+        {"strata": ()},
+    ):
+        now = now.model_copy(update=update)
+        yield now
+    for step in (_with_fewer_passing_gates, _with_shorter_texts):
+        for smaller in step(now):
+            yield smaller
+            now = smaller
+    while len(now.gates) > 1:
+        now = now.model_copy(update={"gates": now.gates[:-1], "gates_omitted": now.gates_omitted + 1})
+        yield now
+
+
+def _with_fewer_passing_gates(result: schema.CheckResult) -> Iterator[schema.CheckResult]:
+    """Drop the passing gates that are farthest from their limit first; what failed comes to the front."""
+    failing = [g for g in result.gates if g.verdict is v.Verdict.FAIL]
+    failing += [g for g in result.gates if g.verdict not in {v.Verdict.FAIL, v.Verdict.PASS}]
+    passing = sorted((g for g in result.gates if g.verdict is v.Verdict.PASS), key=_closeness)
+    total, omitted = len(result.gates), result.gates_omitted
+    while passing and len(passing) + len(failing) > 1:
+        passing = passing[1:]
+        kept = (*failing, *reversed(passing))
+        yield result.model_copy(update={"gates": kept, "gates_omitted": omitted + total - len(kept)})
+
+
+def _with_shorter_texts(result: schema.CheckResult) -> Iterator[schema.CheckResult]:
+    now = result
+    if now.diagnosis is not None:
+        for update in (
+            {"next": ()},
+            {"excluded": now.diagnosis.excluded[:4]},
+            {"evidence": now.diagnosis.evidence[:2]},
+        ):
+            now = now.model_copy(update={"diagnosis": now.diagnosis.model_copy(update=update)})
+            yield now
+    for length in (256, 120):
+        now = now.model_copy(update={"message": v.sentence(now.message, length)})
+        yield now
+    if now.diagnosis is not None:
+        bare = schema.DiagnosisReport(cause=now.diagnosis.cause, confidence=now.diagnosis.confidence)
+        now = now.model_copy(update={"diagnosis": bare})
+        yield now
+    parties = tuple(schema.Party(role=p.role, revision=p.revision, digest=p.digest) for p in now.references)
+    subject = schema.Party(role=now.subject.role, revision=now.subject.revision)
+    now = now.model_copy(update={"references": parties, "subject": subject})
+    yield now
+    gates = tuple(g.model_copy(update={"operation": None, "unit": None}) for g in now.gates)
+    now = now.model_copy(update={"gates": gates, "golden_set": None})
+    yield now
+
+
+def _closeness(gate: schema.Gate) -> float:
+    """Return how near a passing gate is to its limit: 1 at the limit, 0 far from it."""
+    if isinstance(gate.observed, str) or isinstance(gate.limit, str) or gate.limit == 0:
+        return 0.0
+    ratio = abs(gate.observed / gate.limit)
+    return min(ratio, 1.0 / ratio) if ratio else 0.0
+
+
+def _round(value: v.Number) -> v.Number:
+    if isinstance(value, str):
+        return value
+    short = float(f"{value:.{_DIGITS}g}")
+    # The largest floats round up to infinity, which JSON cannot say.
+    return short if math.isfinite(short) else value
+
+
+def _round_optional(value: v.Number | None) -> v.Number | None:
+    return None if value is None else _round(value)
+
+
+def _round_measurement(measurement: schema.Measurement) -> schema.Measurement:
+    fields = ("min", "p50", "p95", "max")
+    return measurement.model_copy(update={f: _round_optional(getattr(measurement, f)) for f in fields})

@@ -1,0 +1,259 @@
+"""A real Prometheus that scrapes what looks like pods, and a proxy that answers wrongly."""
+
+import asyncio
+import http.server
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import prometheus_client
+import pytest
+import yaml
+
+from modelrelease.prometheus.client import Prometheus
+from modelrelease.prometheus.sources import Source
+
+NAMESPACE = "search"
+DEADLINE = 30.0
+
+
+@dataclass
+class Pod:
+    """A process with the metrics of Infinity, and one that nothing may use."""
+
+    name: str
+    port: int = 0
+    registry: prometheus_client.CollectorRegistry = field(init=False)
+    requests: prometheus_client.Counter = field(init=False)
+    durations: prometheus_client.Histogram = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget everything, as a new process does."""
+        registry = prometheus_client.CollectorRegistry()
+        labels = ("handler", "method")
+        self.requests = prometheus_client.Counter(
+            "http_requests", "Answers", (*labels, "status"), registry=registry
+        )
+        self.durations = prometheus_client.Histogram(
+            "http_request_duration_seconds", "Of answers", labels, buckets=(0.1, 0.5, 1), registry=registry
+        )
+        self.registry = registry
+
+    def answer(
+        self, count: int, status: str = "2xx", seconds: float = 0.02, path: str = "/embeddings"
+    ) -> None:
+        """Answer so many requests."""
+        if count:
+            self.requests.labels(path, "POST", status).inc(count)
+        for _ in range(count):
+            self.durations.labels(path, "POST").observe(seconds)
+
+
+def serve(handler: type[http.server.BaseHTTPRequestHandler]) -> http.server.ThreadingHTTPServer:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    return server
+
+
+def metrics_of(pod: Pod) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = prometheus_client.generate_latest(pod.registry)
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    return Handler
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def pods() -> Iterator[dict[str, Pod]]:
+    """Pods by name; each test has its own, because counters never go back."""
+    names = (
+        "born",
+        "hidden",
+        "slow",
+        "restarted",
+        "idle",
+        "quiet",
+        "twice",
+        "client-errors",
+        "odd",
+        "faulty",
+    )
+    made = {name: Pod(name) for name in names}
+    servers = []
+    for pod in made.values():
+        server = serve(metrics_of(pod))
+        pod.port = server.server_address[1]
+        servers.append(server)
+    yield made
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def prometheus_url(pods: dict[str, Pod], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    binary = shutil.which("prometheus")
+    assert binary, "the Debian package `prometheus` is missing; `make cluster` installs it"
+    folder = tmp_path_factory.mktemp("prometheus")
+    targets = [
+        {"targets": [f"127.0.0.1:{pod.port}"], "labels": {"pod": pod.name, "namespace": NAMESPACE}}
+        for pod in pods.values()
+    ]
+    second = [target for target in targets if target["labels"]["pod"] == "twice"]  # type: ignore[call-overload]
+    config = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "scrape_configs": [
+            {"job_name": "pods", "static_configs": targets},
+            {"job_name": "again", "static_configs": second},
+        ],
+    }
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    port = free_port()
+    log = (folder / "log").open("wb")
+    process = subprocess.Popen(
+        [
+            binary,
+            f"--config.file={folder}/prometheus.yml",
+            f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--log.level=warn",
+        ],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        await_ready(url, process, folder / "log")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=DEADLINE)
+        log.close()
+
+
+def await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        assert process.poll() is None, log.read_text(encoding="utf-8")
+        assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
+        try:
+            with urllib.request.urlopen(f"{url}/-/ready", timeout=1):  # noqa: S310 - our own
+                return
+        except OSError:
+            threading.Event().wait(0.05)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(max_workers=2) as made:
+        yield made
+
+
+Connect = Callable[..., Prometheus]
+
+
+@pytest.fixture
+def connect(pool: ThreadPoolExecutor) -> Iterator[Connect]:
+    """Return a maker of clients."""
+    made: list[Prometheus] = []
+
+    def connect(url: str, *, response_bytes_max: int = 1 << 20, **fields: Any) -> Prometheus:
+        source = Source(name="default", url=url, **{"timeout_seconds": 3, **fields})
+        client = Prometheus(source, pool, time.monotonic, response_bytes_max=response_bytes_max)
+        made.append(client)
+        return client
+
+    yield connect
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def prometheus(connect: Connect, prometheus_url: str) -> Prometheus:
+    return connect(prometheus_url)
+
+
+Until = Callable[[Callable[[], Awaitable[Any]], Callable[[Any], bool]], Awaitable[Any]]
+
+
+@pytest.fixture
+def until() -> Until:
+    """Return a function that asks again until the answer is the wanted one, or a deadline passes."""
+
+    async def ask(question: Callable[[], Awaitable[Any]], wanted: Callable[[Any], bool]) -> Any:
+        deadline = time.monotonic() + DEADLINE
+        while not wanted(answer := await question()):
+            assert time.monotonic() < deadline, f"still {answer}"
+            await asyncio.sleep(0.1)
+        return answer
+
+    return ask
+
+
+Answer = Callable[[http.server.BaseHTTPRequestHandler, dict[str, str]], None]
+
+
+class Proxy:
+    """A server in Prometheus' place that answers what a test tells it to."""
+
+    def __init__(self) -> None:
+        self.answer: Answer | None = None
+        self.seen: list[tuple[dict[str, str], dict[str, str]]] = []
+        self.stopping = threading.Event()
+        proxy = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                length = int(self.headers.get("Content-Length", 0))
+                form = dict(urllib.parse.parse_qsl(self.rfile.read(length).decode()))
+                proxy.seen.append((form, dict(self.headers)))
+                assert proxy.answer is not None
+                try:
+                    proxy.answer(self, form)
+                except OSError:
+                    self.close_connection = True  # the client had enough
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.server = serve(Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    made = Proxy()
+    yield made
+    made.stopping.set()
+    made.server.shutdown()
+    made.server.server_close()

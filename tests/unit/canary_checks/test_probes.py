@@ -1,0 +1,423 @@
+"""Each check against a real HTTP server that serves a right or a broken model."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from canary_checks import request, result, runner, schema
+from canary_checks.golden import pack
+from canary_checks.parity import comparison, reference
+from tests.unit.canary_checks import asking, toy_server
+
+CONTRACT = {"dimensions": 24, "normalized": "Unit", "maxInputTokens": 256}
+Whole = dict[str, Any]
+
+
+async def outcome(toy: toy_server.ToyServer, kind: str, **changes: Any) -> runner.Outcome:
+    return await runner.run(asking.ask(toy.url, kind, **changes))
+
+
+async def verdict(toy: toy_server.ToyServer, kind: str, **changes: Any) -> schema.CheckResult:
+    made = await outcome(toy, kind, **changes)
+    # Whatever was found, it fits, it can be read back, and its evidence is recognised.
+    text = result.to_termination_message(made.result)
+    assert result.parse_termination_message(text, asking.NONCE).verdict == made.result.verdict
+    summary = made.result.evidence
+    assert summary is not None
+    found = result.parse_evidence(result.EVIDENCE_PREFIX + made.evidence, expected_digest=summary.digest)
+    assert found is not None
+    assert found.result.verdict == made.result.verdict
+    # The server saw exactly the requests that the result counts.
+    assert made.result.requests.sent == len(toy.bodies)
+    assert {h["x-modelrelease-probe"] for h in toy.headers} <= {"query-embedder-r9a1b4c-1"}
+    return made.result
+
+
+def failed(found: schema.CheckResult) -> set[str]:
+    return {gate.metric for gate in found.gates if gate.verdict == "Fail"}
+
+
+async def test_a_right_server_keeps_the_contract():
+    with toy_server.serving() as toy:
+        found = await verdict(toy, "Contract", contract=CONTRACT)
+    assert (found.verdict, found.reason) == ("Pass", "ContractKept")
+    assert {gate.metric for gate in found.gates} == {
+        "WrongCountResponses",
+        "OtherModelResponses",
+        "Dimensions",
+        "NonFiniteRows",
+        "UnitNormDeviationWorst",
+        "IndistinctPairs",
+        "MisplacedRows",
+        "UnreadEndings",
+    }
+    assert (found.pod_uid, found.shard, found.nonce) == ("0b1e2f3a-22", 0, asking.NONCE)
+
+
+async def test_what_the_contract_does_not_state_is_not_judged():
+    with toy_server.serving(model=toy_server.ToyModel(length=3.0, longest=10)) as toy:
+        found = await verdict(toy, "Contract")
+    assert found.verdict == "Pass"
+    assert not {"UnitNormDeviationWorst", "UnreadEndings"} & {gate.metric for gate in found.gates}
+
+
+def drop_last(texts: list[str], whole: Whole) -> Whole:
+    return whole | {"data": whole["data"][: max(1, len(texts) - 1)]}
+
+
+def turn(texts: list[str], whole: Whole) -> Whole:
+    vectors = [entry["embedding"] for entry in whole["data"]]
+    return whole | {"data": [e | {"embedding": x} for e, x in zip(whole["data"], vectors[::-1], strict=True)]}
+
+
+def backwards(texts: list[str], whole: Whole) -> Whole:
+    return whole | {"data": whole["data"][::-1]}
+
+
+def collapse(texts: list[str], whole: Whole) -> Whole:
+    return whole | {"data": [e | {"embedding": [1.0] + [0.0] * 23} for e in whole["data"]]}
+
+
+def spoil(value: float) -> Any:
+    def alter(texts: list[str], whole: Whole) -> Whole:
+        for text, entry in zip(texts, whole["data"], strict=True):
+            if text in {"why is the sky blue", "a small red house near the old bridge"}:
+                entry["embedding"][3] = value
+        return whole
+
+    return alter
+
+
+def refuse_beyond(words: int) -> Any:
+    def alter(texts: list[str], whole: Whole) -> Whole | toy_server.Answer:
+        if any(len(text.split()) > words for text in texts):
+            return 400, b'{"error":"input is too long"}'
+        return whole
+
+    return alter
+
+
+@pytest.mark.parametrize(
+    ("settings", "metrics"),
+    [
+        ({"alter": drop_last}, {"WrongCountResponses"}),
+        ({"served_name": "other"}, {"OtherModelResponses"}),
+        ({"model": toy_server.ToyModel(dimensions=25)}, {"Dimensions"}),
+        ({"model": toy_server.ToyModel(length=1.001)}, {"UnitNormDeviationWorst"}),
+        ({"alter": spoil(math.nan)}, {"NonFiniteRows", "UnitNormDeviationWorst"}),
+        ({"alter": spoil(math.inf)}, {"NonFiniteRows", "UnitNormDeviationWorst"}),
+        ({"alter": collapse}, {"IndistinctPairs", "UnreadEndings"}),
+        ({"alter": turn}, {"MisplacedRows", "IndistinctPairs"}),
+        ({"model": toy_server.ToyModel(longest=60)}, {"UnreadEndings"}),
+        ({"alter": refuse_beyond(60)}, {"UnreadEndings"}),
+    ],
+)
+async def test_a_broken_contract_fails_on_its_own_gate(settings, metrics):
+    with toy_server.serving(**settings) as toy:
+        found = await verdict(toy, "Contract", contract=CONTRACT)
+    assert (found.verdict, found.reason) == ("Fail", "ContractBroken")
+    assert failed(found) >= metrics
+    assert failed(found) == metrics
+
+
+async def test_rows_in_another_order_but_with_their_index_are_no_fault():
+    with toy_server.serving(alter=backwards) as toy:
+        assert (await verdict(toy, "Contract", contract=CONTRACT)).verdict == "Pass"
+        toy.bodies.clear()
+        assert (await verdict(toy, "Repeatability")).verdict == "Pass"
+
+
+@pytest.mark.parametrize("kind", ["Contract", "Repeatability", "EmbeddingParity"])
+@pytest.mark.parametrize(
+    ("alter", "reason"),
+    [
+        (lambda *_: (500, b"boom"), "EndpointError"),
+        (lambda *_: (200, b"<html>"), "ResponseInvalid"),
+        (lambda *_: (400, b"bad model"), "RequestRefused"),
+    ],
+)
+async def test_a_server_that_cannot_be_asked_is_an_error(kind, alter, reason):
+    with toy_server.serving(alter=alter) as toy:
+        found = await verdict(toy, kind, record=kind == "EmbeddingParity")
+    assert (found.verdict, found.reason, found.gates) == ("Error", reason, ())
+    assert found.requests.failed == found.requests.sent >= 1
+
+
+async def test_vectors_of_several_lengths_cannot_be_compared():
+    def ragged(texts: list[str], whole: Whole) -> Whole:
+        whole["data"][0]["embedding"] = [1.0]
+        return whole
+
+    with toy_server.serving(alter=ragged) as toy:
+        found = await verdict(toy, "Repeatability")
+    assert (found.verdict, found.reason) == ("Error", "ResponseInvalid")
+
+
+async def test_a_server_that_hangs_ends_at_the_deadline():
+    with toy_server.serving(hang=True) as toy:
+        found = await verdict(toy, "Contract", deadlineSeconds=1)
+    assert (found.verdict, found.reason) == ("Error", "DeadlineExceeded")
+    assert found.requests.sent == 1
+
+
+async def test_the_same_input_twice_is_the_same_output():
+    with toy_server.serving() as toy:
+        found = await verdict(toy, "Repeatability")
+    assert (found.verdict, found.reason) == ("Pass", "Repeatable")
+    assert {m.metric for m in found.measurements} == {"RepeatDistanceWorst", "BatchDistanceWorst"}
+
+
+@pytest.mark.parametrize(
+    ("wobble", "numeric_class", "expected"),
+    [(1e-4, "fp32", "Fail"), (1e-4, "bf16", "Pass"), (0.3, "bf16", "Fail"), (0.3, "fp8", "Fail")],
+)
+async def test_outputs_that_wobble_fail_beyond_their_class(wobble, numeric_class, expected):
+    with toy_server.serving(model=toy_server.ToyModel(wobble=wobble)) as toy:
+        found = await verdict(toy, "Repeatability", numericClass=numeric_class)
+    assert found.verdict == expected
+    assert failed(found) == ({"RepeatDistanceWorst"} if expected == "Fail" else set())
+
+
+async def test_a_wobble_only_between_batches_is_measured_and_not_judged():
+    with toy_server.serving() as toy:
+        toy.alter = lambda texts, whole: collapse(texts, whole) if len(texts) == 1 else whole
+        found = await verdict(toy, "Repeatability")
+    assert found.verdict == "Pass"
+    (batch,) = [m for m in found.measurements if m.metric == "BatchDistanceWorst"]
+    assert isinstance(batch.max, float)
+    assert batch.max > 0.1
+
+
+@pytest.fixture
+async def recorded(tmp_path) -> Any:
+    """Record the right model and give back how a request refers to it."""
+    with toy_server.serving() as toy:
+        made = await outcome(toy, "EmbeddingParity", record=True)
+    assert (made.result.verdict, made.result.reason) == ("Pass", "Recorded")
+    evidence = result.parse_evidence(result.EVIDENCE_PREFIX + made.evidence)
+    assert evidence is not None
+    assert evidence.reference is not None
+    path = tmp_path / "stable.safetensors"
+    path.write_bytes(evidence.reference.content())
+    return {
+        "role": "Stable",
+        "revision": "r6f2c80",
+        "path": str(path),
+        "digest": evidence.reference.digest,
+        "numericClass": "fp32",
+    }
+
+
+async def compare(recorded: dict[str, Any], settings: dict[str, Any], **changes: Any) -> schema.CheckResult:
+    with toy_server.serving(**settings) as toy:
+        return await verdict(toy, "EmbeddingParity", references=[recorded], **changes)
+
+
+async def test_the_same_model_passes_against_its_recording(recorded):
+    found = await compare(recorded, {})
+    assert (found.verdict, found.reason, found.diagnosis) == ("Pass", "Parity", None)
+    assert {(g.metric, g.against) for g in found.gates} == {
+        ("NonFiniteRows", "Absolute"),
+        ("CosineDistanceWorst", "Stable"),
+        ("NormDeviationWorst", "Stable"),
+    }
+    assert found.references[0].revision == "r6f2c80"
+    assert found.references[0].digest == recorded["digest"]
+
+
+@pytest.mark.parametrize(
+    ("model", "cause", "confidence", "left"),
+    [
+        ({"lower": False}, "Casing", "Proven", set()),
+        ({"lower": False, "strip": False}, "Casing", "Proven", set()),
+        ({"longest": 62}, "Truncation", "Proven", set()),
+        ({"longest": 100}, "Truncation", "Likely", set()),
+        ({"longest": 300}, "Truncation", "Likely", set()),
+        ({"strip": False}, "Unknown", "Unknown", {"Accents", "Tokenizer"}),
+        ({"seed": "other"}, "Unknown", "Unknown", {"Weights", "Tokenizer", "PromptPrefix"}),
+        ({"length": 2.0}, "Unknown", "Unknown", {"Normalization"}),
+        ({"wobble": 0.01}, "Unknown", "Unknown", {"Nondeterminism", "Weights", "Pooling"}),
+    ],
+)
+async def test_parity_fails_and_says_why(recorded, model, cause, confidence, left):
+    found = await compare(recorded, {"model": toy_server.ToyModel(**model)})
+    assert (found.verdict, found.reason) == ("Fail", "ParityBroken")
+    assert found.diagnosis is not None
+    assert (found.diagnosis.cause, found.diagnosis.confidence) == (cause, confidence)
+    assert set(found.diagnosis.left) >= left
+    assert not left or len(found.diagnosis.left) <= len(left) + 4
+    assert cause in found.message or "left: " in found.message
+
+
+async def test_casing_names_the_strata_that_moved(recorded):
+    found = await compare(recorded, {"model": toy_server.ToyModel(lower=False, strip=False)})
+    assert "cased 12/12" in found.message
+    moved = {s.name: (s.failed, s.items) for s in found.strata}
+    assert moved["cased"] == (12, 12)
+    assert moved["accented-lower"] == (6, 6)
+    assert moved["plain"] == (0, 22)
+    assert moved["long"] == (0, 12)
+
+
+async def test_one_spoiled_row_of_106_fails(recorded):
+    found = await compare(recorded, {"alter": spoil(0.001)})
+    assert found.verdict == "Fail"
+    assert sum(s.failed for s in found.strata) == 2
+    assert {w.item for w in found.worst} == {"p-002", "p-016"}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+async def test_a_row_that_is_no_number_fails(recorded, value):
+    found = await compare(recorded, {"alter": spoil(value)}, numericClass="fp8")
+    assert found.verdict == "Fail"
+    assert "NonFiniteRows" in failed(found)
+
+
+async def test_both_references_must_pass(recorded, tmp_path):
+    other = toy_server.ToyModel(seed="older")
+    with toy_server.serving(model=other) as toy:
+        made = await outcome(toy, "EmbeddingParity", record=True)
+    evidence = result.parse_evidence(result.EVIDENCE_PREFIX + made.evidence)
+    assert evidence is not None
+    assert evidence.reference is not None
+    path = tmp_path / "anchor.safetensors"
+    path.write_bytes(evidence.reference.content())
+    anchor = recorded | {"role": "Anchor", "path": str(path), "digest": evidence.reference.digest}
+    with toy_server.serving() as toy:
+        found = await verdict(toy, "EmbeddingParity", references=[recorded, anchor])
+    assert {(g.metric, g.against) for g in found.gates if g.verdict == "Fail"} == {
+        ("CosineDistanceWorst", "Anchor")
+    }
+    assert found.verdict == "Fail"
+
+
+async def test_a_reference_of_a_worse_class_loosens_its_own_gate_only(recorded):
+    found = await compare(recorded | {"numericClass": "bf16"}, {})
+    limits = {g.metric: g.limit for g in found.gates if g.against == "Stable"}
+    assert limits == {"CosineDistanceWorst": 5e-4, "NormDeviationWorst": 1e-2}
+
+
+async def test_a_declared_limit_replaces_the_class(recorded):
+    gates = [{"metric": "CosineDistanceWorst", "max": "2"}]
+    found = await compare(recorded, {"model": toy_server.ToyModel(seed="other")}, gates=gates)
+    assert found.verdict == "Pass"
+    assert [g.basis for g in found.gates if g.metric == "CosineDistanceWorst"] == ["Declared"]
+
+
+async def test_a_limit_that_the_check_does_not_know_is_a_bad_request(recorded):
+    with toy_server.serving() as toy:
+        made = await outcome(toy, "Contract", gates=[{"metric": "CosineDistanceWorst", "max": "2"}])
+    assert (made.result.verdict, made.result.reason, made.exit_code) == ("Error", "InvalidRequest", 2)
+    assert toy.bodies == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"digest": asking.DIGEST}, "ReferenceMismatch"),
+        ({"path": "/nowhere/stable.safetensors"}, "ReferenceMissing"),
+    ],
+)
+async def test_a_reference_that_is_not_the_one_is_an_error_before_any_request(recorded, change, reason):
+    with toy_server.serving() as toy:
+        found = await verdict(toy, "EmbeddingParity", references=[recorded | change])
+    assert (found.verdict, found.reason, len(toy.bodies)) == ("Error", reason, 0)
+
+
+async def test_a_reference_with_other_dimensions_is_an_error(recorded):
+    found = await compare(recorded, {"model": toy_server.ToyModel(dimensions=25)})
+    assert (found.verdict, found.reason) == ("Error", "ReferenceMismatch")
+
+
+async def test_without_a_reference_there_is_nothing_to_pass():
+    with toy_server.serving() as toy:
+        found = await verdict(toy, "EmbeddingParity")
+    assert (found.verdict, found.reason, len(toy.bodies)) == ("NoData", "ReferenceMissing", 0)
+
+
+async def test_outputs_that_are_no_numbers_are_not_recorded():
+    with toy_server.serving(alter=spoil(math.nan)) as toy:
+        made = await outcome(toy, "EmbeddingParity", record=True)
+    assert made.result.verdict == "Fail"
+    assert json.loads(made.evidence).get("reference") is None
+
+
+async def test_outputs_that_depend_on_the_batch_are_not_recorded():
+    with toy_server.serving() as toy:
+        toy.alter = lambda texts, whole: collapse(texts, whole) if len(texts) == 1 else whole
+        made = await outcome(toy, "EmbeddingParity", record=True)
+    assert made.result.verdict == "Fail"
+    assert failed(made.result) == {"BatchDistanceWorst"}
+    assert json.loads(made.evidence).get("reference") is None
+
+
+async def test_a_recording_too_large_for_the_log_is_left_out_and_said_so():
+    with toy_server.serving(model=toy_server.ToyModel(dimensions=2600)) as toy:
+        made = await outcome(toy, "EmbeddingParity", record=True)
+    assert made.result.verdict == "Pass"
+    assert made.result.evidence is not None
+    assert made.result.evidence.truncated
+    assert len(made.evidence.encode()) <= result.EVIDENCE_LIMIT_BYTES
+    assert json.loads(made.evidence).get("reference") is None
+
+
+async def test_long_items_that_both_sides_refuse_are_left_out(tmp_path):
+    with toy_server.serving(alter=refuse_beyond(200)) as toy:
+        made = await outcome(toy, "EmbeddingParity", record=True)
+        evidence = result.parse_evidence(result.EVIDENCE_PREFIX + made.evidence)
+        assert evidence is not None
+        assert evidence.reference is not None
+        path = tmp_path / "r"
+        path.write_bytes(evidence.reference.content())
+        assert reference.decode(path.read_bytes()).refused.sum() == 4
+        source = {
+            "role": "Stable",
+            "revision": "r1",
+            "path": str(path),
+            "digest": evidence.reference.digest,
+            "numericClass": "fp32",
+        }
+        toy.bodies.clear()
+        same = await verdict(toy, "EmbeddingParity", references=[source])
+        toy.bodies.clear()
+        toy.alter = refuse_beyond(100)
+        shorter = await verdict(toy, "EmbeddingParity", references=[source])
+    assert same.verdict == "Pass"
+    assert {g.samples for g in same.gates if g.metric == "CosineDistanceWorst"} == {102}
+    assert shorter.verdict == "Fail"
+    assert failed(shorter) == {"RefusedByOneSide"}
+    assert shorter.diagnosis is not None
+    assert shorter.diagnosis.cause == "Unknown"
+    assert "InputLimit" in shorter.diagnosis.left
+
+
+async def test_a_short_item_that_is_refused_is_an_error():
+    def refuse(texts: list[str], whole: Whole) -> Whole | toy_server.Answer:
+        return (400, b"no") if "?" in texts else whole
+
+    with toy_server.serving(alter=refuse) as toy:
+        found = await verdict(toy, "EmbeddingParity", record=True)
+    assert (found.verdict, found.reason) == ("Error", "RequestRefused")
+
+
+async def test_what_breaks_inside_a_check_is_an_error_and_no_traceback():
+    golden = pack.builtin("TextV1")
+    broken = comparison.Opponent(party=None, role="Stable", numeric_class=None, recorded=None)  # type: ignore[arg-type]
+    with toy_server.serving() as toy:
+        made = await runner.run(asking.ask(toy.url, "EmbeddingParity"), [broken])
+    assert (made.result.verdict, made.result.reason) == ("Error", "InternalError")
+    assert "\n" not in made.result.message
+    assert made.result.golden_set is not None
+    assert made.result.golden_set.items == len(golden.items)
+
+
+def test_a_request_with_what_no_check_reads_is_refused():
+    for change in ({"surprise": 1}, {"shard": -1}, {"gates": [{"metric": "CosineDistanceWorst"}]}):
+        with pytest.raises(ValueError, match="validation error"):
+            asking.ask("http://127.0.0.1:1", **change)
+    with pytest.raises(ValueError, match="validation error"):
+        asking.ask("ftp://127.0.0.1")
+    assert isinstance(asking.ask("http://127.0.0.1:1/"), request.CheckRequest)
+    assert asking.ask("http://127.0.0.1:1/").endpoint() == "http://127.0.0.1:1/v1/embeddings"
