@@ -13,7 +13,7 @@ from hack.cluster.commands import run
 from hack.cluster.disk import require_free
 from hack.cluster.steps import StepError
 
-CONTROL_PLANE = ("openssl", "iproute2")
+CONTROL_PLANE = ("openssl", "iproute2", "prometheus")
 IMAGES = ("buildah", "ca-certificates", "debootstrap", "docker-registry")
 NODE = (
     *CONTROL_PLANE,

@@ -190,7 +190,7 @@ def rejected_in_bake(on: stage.Stage) -> Told:
 
 def rejected_after_bake(on: stage.Stage) -> Told:
     rejected = on.stable()
-    before = set(on.runs())
+    before, served = set(on.runs()), on.account.user_requests(rejected)
     first = min(on.runs().values(), key=lambda run: run["metadata"]["creationTimestamp"])
     on.reject(rejected, "INC-2: relevance dropped since yesterday")
     run = on.new_run(before)
@@ -202,13 +202,15 @@ def rejected_after_bake(on: stage.Stage) -> Told:
         holds=back == first["spec"]["revision"], otherwise=f"{back} was reloaded, not life 1's revision"
     )
     expect.that(holds=not status.get("checks"), otherwise="checks ran in a reload")
-    expect.that(holds=not on.pods(rejected), otherwise=f"pods of {rejected} are left")
+    on.wait(f"the pods of {rejected} to go", 60, lambda: not on.pods(rejected))
     expect.that(
         holds=on.selector().get("modelrelease.dev/revision") == back,
         otherwise=f"the Service selects {on.selector()}",
     )
     return Told(
-        f"{back} reloaded: {_said(status)}", on.account.user_requests(rejected), tuple(expect.problems)
+        f"{back} reloaded: {_said(status)}",
+        on.account.user_requests(rejected) - served,
+        tuple(expect.problems),
     )
 
 

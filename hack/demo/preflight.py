@@ -24,6 +24,7 @@ def check(on: stage.Stage) -> None:
     on.wait(
         "the load to run", 120, lambda: (on.kube.get(_POD) or {}).get("status", {}).get("phase") == "Running"
     )
+    total = share = 0.0
     for _ in range(TRIES):
         total, share = _measure(on)
         on.say(f"   preflight: stable answered {share:.1%} of {total:.0f} requests within 100 ms")

@@ -27,18 +27,24 @@ CONCURRENT: Final = 8
 JUDGING_BROKE: Final = "JudgingBroke"
 """Reason of an Error that is ours, or of a source that never answered."""
 
+_UNDER_TRAFFIC: Final = frozenset({api_run.Phase.SHIFTING, api_run.Phase.HOLDING})
+
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subject:
-    """What is judged: one hold of one run, seen through the pods that took traffic in it."""
+    """What is judged: one phase of one run under traffic, seen through the pods that took it.
+
+    A shift under traffic can fail the run; it can't pass it.
+    """
 
     namespace: str
     run: str
+    phase: api_run.Phase
     step: int
     since: datetime.datetime
-    """When the hold began: evidence from a smaller share of traffic does not pass a larger one."""
+    """When the phase began: evidence from a smaller share of traffic does not pass a larger one."""
     names: tuple[str, ...]
     """Of the pods that took traffic."""
     pods: tuple[targets.JudgedPod, ...] = dataclasses.field(compare=False)
@@ -47,15 +53,16 @@ class Subject:
 
     @classmethod
     def of(cls, namespace: str, observed: observation.Observation) -> "Subject | None":
-        """Return what is to be judged now: nothing, unless a run holds and users have met its pods."""
+        """Return what is to be judged now: nothing, unless users meet the pods of a run."""
         run = target.active_run(observed)
-        if run is None or run.status.phase is not api_run.Phase.HOLDING or not run.status.live_pods:
+        if run is None or run.status.phase not in _UNDER_TRAFFIC or not run.status.live_pods:
             return None
         if run.status.clock is None or not run.spec.judging.slos:
             return None
         return cls(
             namespace=namespace,
             run=run.name,
+            phase=run.status.phase,
             step=run.status.step,
             since=run.status.clock.start_time,
             names=tuple(run.status.live_pods),

@@ -42,13 +42,29 @@ def transition(observed: observation.Observation, now: datetime.datetime) -> Nex
     here = Situation.of(observed, now)
     if here is None:
         return None
-    following = _abort(here) or _stop_clock(here) or judgement.record(here)
+    following = _over(here) or _abort(here) or _stop_clock(here) or judgement.record(here)
     if following is None and (not here.paused or here.status.phase is Phase.RETURNING):
         following = _FORWARD[here.status.phase](here)
     if following is None:
         return None
     return following.model_copy(
         update={"updated_time": here.now, "start_time": here.status.start_time or here.now}
+    )
+
+
+def _over(here: Situation) -> Next:
+    """Only a wiped status leads here: the run is over, and what it promoted must keep its traffic."""
+    if target.stable_of(here.observed) != here.candidate:
+        return None
+    return here.status.model_copy(
+        update={
+            "phase": Phase.DONE,
+            "clock": None,
+            "outcome": here.status.outcome or Outcome.CANCELLED,
+            "reason": here.status.reason or reasons.CANCELLED,
+            "message": f"{here.candidate} is stable already.",
+            "completion_time": here.now,
+        }
     )
 
 
@@ -71,7 +87,9 @@ def _rejected(here: Situation) -> Next:
     reason = next(
         entry.reason for entry in here.observed.release.override.rejected if entry.revision == here.candidate
     )
-    return _return(here, Outcome.REJECTED, reasons.REJECTED, f"Rejected by a person: {reason}")
+    return _return(
+        here, Outcome.REJECTED, reasons.REJECTED, reasons.sentence(f"Rejected by a person: {reason}")
+    )
 
 
 def _failed(here: Situation) -> Next:
@@ -92,17 +110,6 @@ def _not_wanted(here: Situation) -> Next:
             here, Outcome.CANCELLED, reasons.REVISION_NOT_FOUND, "The candidate's revision was deleted."
         )
     wanted, stable = target.target_of(here.observed).revision, target.stable_of(here.observed)
-    if stable == here.candidate:
-        # Only a wiped status leads here: the run is over, and what it promoted must keep its traffic.
-        return here.status.model_copy(
-            update={
-                "phase": Phase.DONE,
-                "outcome": Outcome.CANCELLED,
-                "reason": reasons.CANCELLED,
-                "message": f"{stable} is stable already.",
-                "completion_time": here.now,
-            }
-        )
     if wanted is None or wanted != stable:
         return None
     return _return(here, Outcome.CANCELLED, reasons.CANCELLED, f"{wanted} is wanted again.")
@@ -276,7 +283,9 @@ def _checking(here: Situation) -> Next:
 
 
 def _shift(here: Situation, step: int) -> Next:
-    if step == here.last_step and not here.approved(api_spec.Approval.BEFORE_FULL):
+    # A Reload brings users back from a rejected revision: it waits for nobody.
+    gated = step == here.last_step and here.run.spec.mode is not Mode.RELOAD
+    if gated and not here.approved(api_spec.Approval.BEFORE_FULL):
         return None
     live_since = here.status.live_since or here.now
     return _enter(here, Phase.SHIFTING, step, live_since=live_since)

@@ -181,7 +181,9 @@ def _protected(here: Situation, traffic: Traffic) -> tuple[str, ...]:
 
 
 def _jobs(here: Situation) -> tuple[wanted.CheckJob, ...]:
-    if here.status.phase is not Phase.CHECKING or here.paused:
+    # A cache may know a run before its revision.
+    known = here.candidate in here.observed.revisions
+    if here.status.phase is not Phase.CHECKING or here.paused or not known:
         return ()
     check = judgement.next_check(here)
     if check is None:

@@ -271,7 +271,7 @@ def test_rows_that_are_no_numbers_are_left_as_such():
 
 
 def test_the_signature_of_pooling_has_room_on_every_side():
-    """Say how far the nearest control is: thresholds between one positive and many negatives need to be seen."""
+    """Thresholds between one positive and many negatives: how near does the nearest of them come?"""
     fits = {}
     for name in RECORDINGS.files:
         if name.endswith("/rows") and name != "original/rows":

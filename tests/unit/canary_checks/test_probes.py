@@ -261,6 +261,35 @@ async def test_casing_names_the_strata_that_moved(recorded):
     assert moved["long"] == (0, 12)
 
 
+async def test_a_failure_stands_when_the_server_dies_before_the_second_look(recorded):
+    with toy_server.serving(model=toy_server.ToyModel(lower=False)) as toy:
+        toy.alter = lambda _, whole: whole if len(toy.bodies) <= 14 else (500, b"")
+        found = await verdict(toy, "EmbeddingParity", references=[recorded])
+    assert (found.verdict, found.requests.failed) == ("Fail", 1)
+    assert found.diagnosis is not None
+    assert {"Casing", "Nondeterminism", "PaddingMask"} <= set(found.diagnosis.left)
+
+
+async def test_what_does_not_pass_is_not_recorded(recorded):
+    with toy_server.serving(model=toy_server.ToyModel(lower=False)) as toy:
+        made = await outcome(toy, "EmbeddingParity", references=[recorded], record=True)
+    assert made.result.verdict == "Fail"
+    assert json.loads(made.evidence).get("reference") is None
+
+
+async def test_a_promoted_run_leaves_a_reference_that_its_own_server_passes(recorded, tmp_path):
+    with toy_server.serving() as toy:
+        made = await outcome(toy, "EmbeddingParity", references=[recorded], record=True)
+        evidence = result.parse_evidence(result.EVIDENCE_PREFIX + made.evidence)
+        assert made.result.verdict == "Pass"
+        assert evidence is not None
+        assert evidence.reference is not None
+        path = tmp_path / "next.safetensors"
+        path.write_bytes(evidence.reference.content())
+        again = recorded | {"path": str(path), "digest": evidence.reference.digest}
+        assert (await outcome(toy, "EmbeddingParity", references=[again])).result.verdict == "Pass"
+
+
 async def test_one_spoiled_row_of_106_fails(recorded):
     found = await compare(recorded, {"alter": spoil(0.001)})
     assert found.verdict == "Fail"

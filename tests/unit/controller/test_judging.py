@@ -15,6 +15,7 @@ NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 SUBJECT = judging.Subject(
     namespace="ns",
     run="a-1",
+    phase=api_run.Phase.HOLDING,
     step=1,
     since=NOW,
     names=("pod",),
