@@ -17,6 +17,8 @@ LABEL_REVISION: Final = f"{GROUP}/revision"
 LABEL_RUN: Final = f"{GROUP}/run"
 LABEL_CHECK: Final = f"{GROUP}/check"
 LABEL_ROLE: Final = f"{GROUP}/role"
+ROLE_SERVING: Final = "serving"
+"""Role of the pods that can take traffic; pods of checks share the release's label, never this role."""
 
 MODEL_PORT_NAME: Final = "model"
 """Name of the container port that serves the model; the Service's targetPort."""

@@ -83,6 +83,8 @@ INCONCLUSIVE_DEADLINE: Final = "InconclusiveDeadline"
 NO_DATA_DEADLINE: Final = "NoDataDeadline"
 ERROR_DEADLINE: Final = "ErrorDeadline"
 PROMETHEUS_ERROR: Final = "PrometheusError"
+JUDGING_BROKE: Final = "JudgingBroke"
+"""An Error that is ours, or a source that never answered."""
 UNKNOWN_PROMETHEUS_SOURCE: Final = "UnknownPrometheusSource"
 REFERENCE_NOT_RECORDED: Final = "ReferenceNotRecorded"
 IMAGE_DRIFT: Final = "ImageDrift"
@@ -120,6 +122,8 @@ STATE_UNKNOWN: Final = "StateUnknown"
 REVISION_NOT_FOUND: Final = "RevisionNotFound"
 NO_ROOM_FOR_CANARY: Final = "NoRoomForCanary"
 NOTHING_TO_RETURN_TO: Final = "NothingToReturnTo"
+REFUSED: Final = "Refused"
+"""The API server refuses a write."""
 
 # --- People -------------------------------------------------------------------------------------------------
 

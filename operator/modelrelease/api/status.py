@@ -79,10 +79,6 @@ class ReleaseStatus(base.ApiModel):
     """Pods of the revisions that serve."""
     selector: Annotated[str, pydantic.Field(max_length=512)] = ""
     """Label selector of those pods, for an autoscaler."""
-    feasibility: Annotated[
-        list[Annotated[str, pydantic.Field(max_length=512)]], pydantic.Field(max_length=16)
-    ] = []
-    """What each SLO can detect at the present traffic, in one sentence each."""
     history: Annotated[list[HistoryEntry], pydantic.Field(max_length=10)] = []
     """The latest runs, the newest first."""
     state_version: Annotated[int, pydantic.Field(ge=1, le=1000)] = 1

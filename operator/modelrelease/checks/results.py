@@ -71,8 +71,9 @@ def _answered(
 ) -> observation.CheckPart:
     """Return a part with its verdict; it is finished when what explains it is kept or known to be lost."""
     found = api_verdict.Verdict(answered.verdict.value)
-    # Without a reference only an absolute Fail counts: everything else compared nothing.
-    skipped = skipped and found is not api_verdict.Verdict.FAIL
+    # Without a reference an absolute Fail counts, and a probe that broke is tried again, or it would leave no
+    # outputs for the next release; everything else compared nothing.
+    skipped = skipped and found not in {api_verdict.Verdict.FAIL, api_verdict.Verdict.ERROR}
     blamed = answered.diagnosis
     diagnosis = None
     if blamed is not None:

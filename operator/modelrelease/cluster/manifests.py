@@ -15,8 +15,6 @@ from modelrelease.api import spec as api_spec
 from modelrelease.cluster import api
 from modelrelease.core import observation
 
-ROLE_SERVING: Final = "serving"
-"""Role of the pods that can take traffic; pods of checks share the release's label, never this role."""
 REVISION_NONE: Final = "none"
 """What a Service that selects nothing is pinned to: it keeps its address, and no pod bears the label."""
 
@@ -80,7 +78,7 @@ def pod_labels(release: str, revision: str) -> dict[str, str]:
     return {
         constants.LABEL_RELEASE: release,
         constants.LABEL_REVISION: revision,
-        constants.LABEL_ROLE: ROLE_SERVING,
+        constants.LABEL_ROLE: constants.ROLE_SERVING,
     }
 
 
@@ -136,7 +134,7 @@ def deployment(owner: Owner, revision: str, template: Mapping[str, Any]) -> api.
 
 def selector(release: str, traffic: observation.Traffic) -> dict[str, str]:
     """Return the live Service's selector: pinned to one revision, or widened to all of the release."""
-    wide = {constants.LABEL_RELEASE: release, constants.LABEL_ROLE: ROLE_SERVING}
+    wide = {constants.LABEL_RELEASE: release, constants.LABEL_ROLE: constants.ROLE_SERVING}
     if traffic.selects is observation.Selects.WIDENED:
         return wide
     pinned = traffic.revision if traffic.selects is observation.Selects.PINNED else REVISION_NONE

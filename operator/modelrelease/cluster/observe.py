@@ -202,7 +202,7 @@ def _objects(release: api.Object, children: Mapping[api.Kind, api.Objects], serv
 
 
 def _serves(pod: Mapping[str, Any]) -> bool:
-    return facts.labels_of(pod).get(constants.LABEL_ROLE) == manifests.ROLE_SERVING
+    return facts.labels_of(pod).get(constants.LABEL_ROLE) == constants.ROLE_SERVING
 
 
 def _runs(objects: api.Objects) -> tuple[tuple[observation.Run, ...], str]:

@@ -13,9 +13,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+from modelrelease.api import reasons, verdict
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.api import verdict
 from modelrelease.controller import clock as clocks
 from modelrelease.controller import loop
 from modelrelease.core import observation, target
@@ -23,9 +23,6 @@ from modelrelease.prometheus import targets
 
 CONCURRENT: Final = 8
 """Judgements under way for all releases together."""
-
-JUDGING_BROKE: Final = "JudgingBroke"
-"""Reason of an Error that is ours, or of a source that never answered."""
 
 _UNDER_TRAFFIC: Final = frozenset({api_run.Phase.SHIFTING, api_run.Phase.HOLDING})
 
@@ -190,7 +187,7 @@ class Judging:
         return api_run.SloStatus(
             name=slo.name,
             verdict=verdict.Verdict.ERROR,
-            reason=JUDGING_BROKE,
+            reason=reasons.JUDGING_BROKE,
             message=said[:512],
             observed_time=now,
         )

@@ -25,7 +25,6 @@ from modelrelease.core import observation, presentation, retention, target, wake
 
 REFUSALS: Final = (api.Invalid, api.Forbidden, act.NameTaken)
 """What trying again alone does not cure: people have to see it."""
-REFUSED: Final = "Refused"
 AT_ONCE: Final = loop.Requeue(immediately=True)
 
 _log = logging.getLogger(__name__)
@@ -204,7 +203,9 @@ class Turns:
     ) -> None:
         """Write what people see, if it has changed."""
         if isinstance(refusal, REFUSALS) and observed.release.problem is None:
-            problem = observation.Problem(REFUSED, reasons.sentence(f"The API server refuses: {refusal}"))
+            problem = observation.Problem(
+                reasons.REFUSED, reasons.sentence(f"The API server refuses: {refusal}")
+            )
             release = dataclasses.replace(observed.release, desired=None, problem=problem)
             observed = dataclasses.replace(observed, release=release)
         previous = _previous(look)

@@ -256,6 +256,9 @@ def _queued(here: Situation) -> Next:
 
 
 def _starting(here: Situation) -> Next:
+    if pods.yield_needed(here.stable_pods, here.candidate_pods, here.now):
+        # It is Ready still: only a turn without a transition takes its pods away.
+        return None
     ready = pods.warm(here.observed.revisions[here.candidate], here.strategy.canary.warmup_seconds, here.now)
     if len(ready) < here.canary_replicas or (here.crosses_space and here.run.spec.mode is Mode.FAST):
         return None
@@ -305,7 +308,8 @@ def _effective(here: Situation) -> bool:
             and here.candidate_pods.ready >= here.split.candidate
             and here.stable_pods.ready >= here.split.stable
         )
-    return here.pinned_to(here.candidate) and here.candidate_pods.ready >= here.replicas
+    # Scaled to zero nobody serves, and nothing is measured: that is no hold.
+    return here.pinned_to(here.candidate) and here.candidate_pods.ready >= max(1, here.replicas)
 
 
 def _holding(here: Situation) -> Next:

@@ -5,7 +5,6 @@ happens has the same status in every turn, so it costs no write.
 """
 
 import datetime
-from collections.abc import Sequence
 from typing import Final
 
 from modelrelease.api import constants, reasons, status, verdict
@@ -15,8 +14,6 @@ from modelrelease.core import verdict as core_verdict
 from modelrelease.core.situation import Situation
 
 HISTORY_MAX: Final = 10
-ROLE_SERVING: Final = "serving"
-"""Role of the pods that can take traffic, as in :mod:`modelrelease.cluster.manifests`."""
 
 TRUE, FALSE = status.ConditionStatus.TRUE, status.ConditionStatus.FALSE
 Said = tuple[str, status.ConditionStatus, str, str]
@@ -27,7 +24,6 @@ def present(
     observed: observation.Observation,
     now: datetime.datetime,
     previous: status.ReleaseStatus | None,
-    feasibility: Sequence[str] = (),
 ) -> status.ReleaseStatus:
     """Return the status that people and machines read.
 
@@ -39,8 +35,6 @@ def present(
         The time of transitions that are seen for the first time.
     previous
         The status as it stands, for the times of what has not changed.
-    feasibility
-        What each SLO can detect at the present traffic, in one sentence each.
     """
     told = story.told(observed, now)
     before = previous.conditions if previous is not None else []
@@ -61,7 +55,6 @@ def present(
         current_run=run.name if run is not None else "",
         replicas=sum(_serving_pods(observed)),
         selector=_selector(observed),
-        feasibility=[reasons.shortened(text, 512) for text in feasibility[:16]],
         history=_history(observed),
     )
 
@@ -253,7 +246,7 @@ def _serving_pods(observed: observation.Observation) -> list[int]:
 def _selector(observed: observation.Observation) -> str:
     parts = {
         constants.LABEL_RELEASE: observed.release.name,
-        constants.LABEL_ROLE: ROLE_SERVING,
+        constants.LABEL_ROLE: constants.ROLE_SERVING,
     }
     if observed.traffic.selects is observation.Selects.PINNED:
         parts[constants.LABEL_REVISION] = observed.traffic.revision

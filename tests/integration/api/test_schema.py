@@ -58,7 +58,6 @@ def full_status() -> status.ReleaseStatus:
         current_run="minilm-r0123456789-1",
         replicas=3,
         selector="modelrelease.dev/release=minilm",
-        feasibility=["availability: a Pass needs 200 requests."],
         history=[
             status.HistoryEntry(
                 revision=REVISION, attempt=1, outcome=run.Outcome.PROMOTED, completion_time=NOW
