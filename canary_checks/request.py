@@ -35,7 +35,8 @@ class Operation(v.Model):
     name: v.Name
     protocol: Literal["OpenAIEmbeddings"]
     path: Annotated[str, pydantic.StringConstraints(pattern=r"^/[!-~]{0,255}$")] = "/v1/embeddings"
-    model: Annotated[str, pydantic.StringConstraints(pattern=r"^[ -~]{1,253}$")]
+    model: Annotated[str, pydantic.StringConstraints(pattern=r"^[ -~]{1,253}$")] | None = None
+    """The served model's name; None for the first one that the server lists."""
 
 
 class Subject(v.Model):

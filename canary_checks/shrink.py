@@ -42,7 +42,7 @@ def ever_smaller(result: schema.CheckResult) -> Iterator[schema.CheckResult]:
     ------
     Valid results of the same verdict; each holds less than the one before.
     """
-    now = result.model_copy(update={"series": {}})
+    now = result.model_copy(update={"series": {}, "gates": tuple(sorted(result.gates, key=_severity))})
     yield now
     for update in (
         {"measurements": ()},
@@ -63,16 +63,19 @@ def ever_smaller(result: schema.CheckResult) -> Iterator[schema.CheckResult]:
         yield now
 
 
+def _severity(gate: schema.Gate) -> int:
+    """Rank what failed first, and what passed last: gates are dropped from the end."""
+    return {v.Verdict.FAIL: 0, v.Verdict.PASS: 2}.get(gate.verdict, 1)
+
+
 def _with_fewer_passing_gates(result: schema.CheckResult) -> Iterator[schema.CheckResult]:
-    """Drop the passing gates that are farthest from their limit first; what failed comes to the front."""
-    failing = [g for g in result.gates if g.verdict is v.Verdict.FAIL]
-    failing += [g for g in result.gates if g.verdict not in {v.Verdict.FAIL, v.Verdict.PASS}]
-    passing = sorted((g for g in result.gates if g.verdict is v.Verdict.PASS), key=_closeness)
-    total, omitted = len(result.gates), result.gates_omitted
-    while passing and len(passing) + len(failing) > 1:
-        passing = passing[1:]
-        kept = (*failing, *reversed(passing))
-        yield result.model_copy(update={"gates": kept, "gates_omitted": omitted + total - len(kept)})
+    """Drop the passing gates that are farthest from their limit first, and keep one gate at least."""
+    kept = [g for g in result.gates if g.verdict is not v.Verdict.PASS]
+    kept += sorted((g for g in result.gates if g.verdict is v.Verdict.PASS), key=_closeness, reverse=True)
+    total = len(kept) + result.gates_omitted
+    while len(kept) > 1 and kept[-1].verdict is v.Verdict.PASS:
+        kept = kept[:-1]
+        yield result.model_copy(update={"gates": tuple(kept), "gates_omitted": total - len(kept)})
 
 
 def _with_shorter_texts(result: schema.CheckResult) -> Iterator[schema.CheckResult]:

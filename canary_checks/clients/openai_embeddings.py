@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -84,7 +85,7 @@ class OpenAIEmbeddings:
     endpoint
         Full URL to POST to.
     model
-        The served model's name.
+        The served model's name, or None for the first one that the server lists.
     run
         The run that asks; it goes into the probe header.
     max_requests_per_second
@@ -97,7 +98,7 @@ class OpenAIEmbeddings:
         self,
         *,
         endpoint: str,
-        model: str,
+        model: str | None,
         run: str,
         max_requests_per_second: int | None = None,
         connect_seconds: float = 5.0,
@@ -107,7 +108,7 @@ class OpenAIEmbeddings:
         self.failed = 0
         self.retried = 0
         self._endpoint = endpoint
-        self._model = model
+        self._served = model
         self._run = run
         self._interval = 1.0 / max_requests_per_second if max_requests_per_second else 0.0
         self._next_start = 0.0
@@ -130,6 +131,28 @@ class OpenAIEmbeddings:
     ) -> None:
         await self._http.__aexit__(kind, error, trace)
 
+    async def model(self) -> str:
+        """Return the name that requests carry; a server that was given none is asked for its list, once.
+
+        The list is no embedding request: it does not count as sent.
+
+        Raises
+        ------
+        CheckError
+            ``ModelUnknown``: the server does not list its models.
+        """
+        if self._served is None:
+            models = re.sub(r"/[^/]*$", "/models", self._endpoint)
+            try:
+                response = await self._http.get(models)
+                listed = response.raise_for_status().json()["data"]
+                self._served = str(listed[0]["id"])
+            except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+                raise failure.CheckError(
+                    "ModelUnknown", f"{models} lists no model, so the manifest must say its servedName"
+                ) from error
+        return self._served
+
     async def embed(self, texts: Sequence[str]) -> Answer:
         """Ask for the embeddings of some texts with one request.
 
@@ -151,7 +174,7 @@ class OpenAIEmbeddings:
             connection) or ``ResponseInvalid``.
         """
         content = json.dumps(
-            {"model": self._model, "input": list(texts), "encoding_format": "float"}
+            {"model": await self.model(), "input": list(texts), "encoding_format": "float"}
         ).encode()
         for attempt in range(1, _CONNECT_ATTEMPTS + 1):
             await self._pace()

@@ -71,14 +71,15 @@ def casing(moved: movement.Movement) -> Named | None:
     if len(pairs) < _FEWEST_TWINS:
         return None
     cased, lower = (np.array(side) for side in zip(*pairs, strict=True))
-    if not moved.moved[cased].all() or moved.moved[lower].any():
-        return None
     ours, theirs = moved.candidate[cased, lower], moved.reference[cased, lower]
     lost = (theirs <= moved.limit).all() and (ours > moved.limit).all()
     gained = (ours <= moved.limit).all() and (theirs > moved.limit).all()
     if not lost and not gained:
         return None
-    evidence = [f"{len(pairs)} of {len(pairs)} rows with capitals moved, and none of their lowercase twins"]
+    evidence = [
+        f"{int(moved.moved[cased].sum())} of {len(pairs)} rows with capitals moved,"
+        f" {int(moved.moved[lower].sum())} of their lowercase twins"
+    ]
     accented = has_accents(moved) & moved.moved
     if gained:
         evidence.append(

@@ -66,7 +66,7 @@ async def probe(
     seen = _Seen()
     items = [golden.items[row] for row in golden.sample(_PER_STRATUM, without=_LONG)]
     for start in range(0, len(items), asking.BATCH):
-        await _ask(client, items[start : start + asking.BATCH], asked.operation.model, seen)
+        await _ask(client, items[start : start + asking.BATCH], await client.model(), seen)
     dimensions = _dimensions(seen, asked.contract.dimensions)
     judged = [
         gates.exactly("WrongCountResponses", seen.wrong_counts, 0, samples=seen.answers),

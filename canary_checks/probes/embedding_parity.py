@@ -63,9 +63,9 @@ async def probe(
             "ReferenceMissing", "there is no reference to compare with", verdict=v.Verdict.NO_DATA
         )
     outputs = await asking.ask(client, golden.items)
-    answered = ~outputs.refused
-    bad = answered & ~distance.finite_rows(outputs.vectors)
-    judged = [gates.exactly("NonFiniteRows", int(bad.sum()), 0, samples=int(answered.sum()))]
+    answered = outputs.vectors[~outputs.refused]
+    bad = int((~distance.finite_rows(answered)).sum())
+    judged = [gates.exactly("NonFiniteRows", bad, 0, samples=len(answered))]
     comparisons = [
         comparison.compare(outputs.vectors, outputs.refused, opponent, asked.numeric_class, limits)
         for opponent in against
@@ -73,23 +73,9 @@ async def probe(
     for compared in comparisons:
         judged.extend(compared.gates)
     recorded = None
-    noise = None
-    if asked.record and not bad.any():
-        noise = await _noise(client, golden, outputs)
-        floor = numeric.TOLERANCES[asked.numeric_class].cosine_distance
-        ceiling = numeric.calibrated(floor, float("inf"))
-        judged.append(
-            gates.at_most(gates.BATCH_DISTANCE_WORST, noise[0], ceiling, samples=int(answered.sum()))
-        )
-    if noise is not None and judged[-1].verdict is v.Verdict.PASS:
-        header = reference.new_header(
-            golden,
-            revision=asked.subject.revision,
-            numeric_class=asked.numeric_class,
-            refused=outputs.refused,
-            noise=noise,
-        )
-        recorded = (reference.encode(header, outputs.vectors), *outputs.vectors.shape)
+    if asked.record and gates.verdict_of(judged) is v.Verdict.PASS:
+        steady, recorded = await _record(client, asked, golden, outputs)
+        judged.append(steady)
     broken = next((c for c in comparisons if c.failed.any()), None)
     blame = await _diagnose(client, golden, outputs, broken, asked.numeric_class) if broken else None
     return parity_report.conclude(golden, tuple(judged), comparisons, blame, recorded)
@@ -131,8 +117,12 @@ async def _look_again(
     start = int(moved[0]) // asking.BATCH * asking.BATCH
     batch = np.arange(start, min(start + asking.BATCH, len(golden.items)))
     alone = moved[:: max(1, len(moved) // _ASKED_ALONE)][:_ASKED_ALONE]
-    again = await asking.ask(client, [golden.items[row] for row in batch])
-    singles = await asking.ask(client, [golden.items[row] for row in alone], batch=1)
+    try:
+        again = await asking.ask(client, [golden.items[row] for row in batch])
+        singles = await asking.ask(client, [golden.items[row] for row in alone], batch=1)
+    except failure.CheckError:
+        # The verdict stands without the second look; only the blame is less certain.
+        return None
     width = outputs.vectors.shape[1]
     if again.vectors.shape[1] != width or singles.vectors.shape[1] != width:
         return None
@@ -143,10 +133,17 @@ async def _look_again(
     )
 
 
-async def _noise(
-    client: openai_embeddings.OpenAIEmbeddings, golden: golden_pack.Pack, outputs: asking.Outputs
-) -> tuple[float, float]:
-    """Ask a sample again, one text at a time: how far the same model is from itself in other batches."""
+async def _record(
+    client: openai_embeddings.OpenAIEmbeddings,
+    asked: request.CheckRequest,
+    golden: golden_pack.Pack,
+    outputs: asking.Outputs,
+) -> tuple[schema.Gate, tuple[bytes, int, int] | None]:
+    """Make a reference of the outputs, if the server is near enough to itself to be one.
+
+    A sample is asked again, one text at a time: how far the same model is from itself in other batches
+    becomes the reference's own noise, and a server beyond the class's ceiling is no reference.
+    """
     rows = [row for row in golden.sample(_NOISE_PER_STRATUM) if not outputs.refused[row]]
     again = await asking.ask(client, [golden.items[row] for row in rows], batch=1)
     if again.vectors.shape[1] != outputs.vectors.shape[1]:
@@ -154,7 +151,19 @@ async def _noise(
             "ResponseInvalid", "the server changed the number of dimensions while it was asked"
         )
     batched = outputs.vectors[rows]
-    return (
+    noise = (
         gates.worst(distance.cosine(again.vectors, batched)),
         gates.worst(distance.norm_deviation(again.vectors, batched)),
     )
+    ceiling = numeric.calibrated(numeric.TOLERANCES[asked.numeric_class].cosine_distance, float("inf"))
+    steady = gates.at_most(gates.BATCH_DISTANCE_WORST, noise[0], ceiling, samples=len(rows))
+    if steady.verdict is not v.Verdict.PASS:
+        return steady, None
+    header = reference.new_header(
+        golden,
+        revision=asked.subject.revision,
+        numeric_class=asked.numeric_class,
+        refused=outputs.refused,
+        noise=noise,
+    )
+    return steady, (reference.encode(header, outputs.vectors), *outputs.vectors.shape)

@@ -137,7 +137,7 @@ def request(subject: Subject, references: Sequence[Recorded]) -> str:
             "name": operation.name,
             "protocol": operation.protocol.value,
             "path": operation.path,
-            "model": judging.model.served_name or subject.run.spec.release_name,
+            "model": judging.model.served_name,
         },
         "numericClass": _named(numeric_class),
         "goldenSet": {"builtin": "TextV1"},

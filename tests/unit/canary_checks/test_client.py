@@ -18,7 +18,7 @@ async def embed(toy: toy_server.ToyServer, texts: list[str], **settings: Any) ->
 
 def client_of(url: str, **settings: Any) -> openai_embeddings.OpenAIEmbeddings:
     return openai_embeddings.OpenAIEmbeddings(
-        endpoint=url + "/v1/embeddings", model="toy", run="run-1", **settings
+        endpoint=url + "/v1/embeddings", run="run-1", **({"model": "toy"} | settings)
     )
 
 
@@ -181,3 +181,20 @@ async def test_requests_start_no_faster_than_the_rate(monkeypatch):
     assert len(waits) == 3
     assert all(b > a for a, b in itertools.pairwise(waits))
     assert 1.0 < waits[-1] <= 1.5
+
+
+async def test_a_model_that_was_not_named_is_the_first_one_that_the_server_lists():
+    with toy_server.serving(served_name="first") as toy:
+        async with client_of(toy.url, model=None) as client:
+            await client.embed(["a cat"])
+            await client.embed(["a dog"])
+            assert client.sent == 2
+    assert [body["model"] for body in toy.bodies] == ["first", "first"]
+
+
+async def test_a_server_that_lists_no_model_needs_the_name():
+    with toy_server.serving(served_name="") as toy:
+        async with client_of(toy.url, model=None) as client:
+            with pytest.raises(failure.CheckError, match="servedName"):
+                await client.embed(["a cat"])
+    assert toy.bodies == []

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from canary_checks import request, result, runner, schema
+from canary_checks import vocabulary as v
+from canary_checks.clients import openai_embeddings
 from canary_checks.golden import pack
 from canary_checks.parity import comparison, reference
+from canary_checks.probes import embedding_parity
 from tests.unit.canary_checks import asking, toy_server
 
 CONTRACT = {"dimensions": 24, "normalized": "Unit", "maxInputTokens": 256}
@@ -420,6 +423,24 @@ async def test_long_items_that_both_sides_refuse_are_left_out(tmp_path):
     assert shorter.diagnosis is not None
     assert shorter.diagnosis.cause == "Unknown"
     assert "InputLimit" in shorter.diagnosis.left
+
+
+async def test_too_few_items_are_no_data_and_no_pass():
+    whole = pack.builtin("TextV1")
+    few = whole.model_copy(update={"items": whole.items[:20]})
+    with toy_server.serving() as toy:
+        asked = asking.ask(toy.url, "EmbeddingParity", record=True)
+        async with openai_embeddings.OpenAIEmbeddings(
+            endpoint=asked.endpoint(), model="toy", run="r"
+        ) as client:
+            first = await embedding_parity.probe(client, asked, few, ())
+            assert first.recorded is not None
+            party = schema.Party(role=v.Role.RECORDED, revision="r1")
+            opponent = comparison.Opponent(
+                party, "Recorded", v.NumericClass.FP32, reference.decode(first.recorded[0])
+            )
+            found = await embedding_parity.probe(client, asked, few, [opponent])
+    assert (found.verdict, found.reason) == ("NoData", "TooFewItems")
 
 
 async def test_a_short_item_that_is_refused_is_an_error():

@@ -79,6 +79,14 @@ def serving(**settings: Any) -> Iterator[ToyServer]:
         # Head and body in one packet, or each answer waits 40 ms for a delayed acknowledgement.
         wbufsize = 1 << 20
 
+        def do_GET(self) -> None:
+            known = self.path == "/v1/models" and toy.served_name
+            content = json.dumps({"data": [{"id": toy.served_name}]} if known else {}).encode()
+            self.send_response(200 if known else 404)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             toy.headers.append({name.lower(): value for name, value in self.headers.items()})

@@ -57,7 +57,7 @@ def test_ipv6_and_gates_and_tf32():
     assert request["url"] == "http://[fd00::1]:8000"
     assert request["gates"] == [{"metric": "CosineDistanceWorst", "max": "0.001"}]
     assert request["numericClass"] == "fp16"
-    assert request["operation"]["model"] == "embedder"
+    assert request["operation"]["model"] is None
 
 
 def test_a_checks_pod_can_do_nothing_but_ask():
