@@ -10,7 +10,6 @@ from kubernetes import config
 from kubernetes.client import exceptions
 
 GROUP: Final = "/apis/modelrelease.dev/v1alpha1"
-ONCALL: Final = "mrel-oncall"
 GITOPS: Final = "kubectl"
 _APPLY: Final = "application/apply-patch+yaml"
 

@@ -168,7 +168,7 @@ def rejected_in_bake(on: stage.Stage) -> Told:
     on.prometheus("stop")
     try:
         began = time.monotonic()
-        on.reject(revision, "INC-1: users complain while it bakes")
+        on.reject(revision, "INC-1", "users complain while it bakes")
         on.wait(
             "traffic to be back on stable",
             60,
@@ -192,7 +192,7 @@ def rejected_after_bake(on: stage.Stage) -> Told:
     rejected = on.stable()
     before, served = set(on.runs()), on.account.user_requests(rejected)
     first = min(on.runs().values(), key=lambda run: run["metadata"]["creationTimestamp"])
-    on.reject(rejected, "INC-2: relevance dropped since yesterday")
+    on.reject(rejected, "INC-2", "relevance dropped since yesterday")
     run = on.new_run(before)
     status = on.wait_done(run, RUN_SECONDS)
     back = _revision(on, run)

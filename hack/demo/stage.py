@@ -140,9 +140,13 @@ class Stage:
         """Wait for a run that was not there before."""
         return self.wait("a new run", 90, lambda: next(iter(sorted(set(self.runs()) - before)), None))
 
-    def reject(self, revision: str, reason: str) -> None:
-        """Reject a revision as an engineer on call does: one field, one write, an owner of its own."""
-        entry = {"revision": revision, "reason": reason}
+    def reject(self, revision: str, incident: str, reason: str) -> None:
+        """Reject a revision as an engineer on call does: one field, one write, owned by the incident.
+
+        Server-side apply removes what a manager applied before and leaves out now: with one manager for
+        every incident, the second rejection would take the first one back.
+        """
+        entry = {"revision": revision, "reason": f"{incident}: {reason}"}
         self.kube.apply(
             {
                 "apiVersion": "modelrelease.dev/v1alpha1",
@@ -150,7 +154,7 @@ class Stage:
                 "metadata": {"name": self.name, "namespace": self.namespace},
                 "spec": {"override": {"rejected": [entry]}},
             },
-            manager=kube.ONCALL,
+            manager=incident.lower(),
         )
 
     # --- What a person sees ---------------------------------------------------------------------------------

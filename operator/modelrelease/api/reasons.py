@@ -173,6 +173,12 @@ def never_live(revision: str) -> str:
     return f"No user request reached {revision}."
 
 
+def returned(candidate: str, stable: str | None) -> str:
+    """Say that a return has ended."""
+    back = f"All traffic is on {stable}" if stable else "Nothing serves yet"
+    return f"{back}; {candidate} takes none."
+
+
 def was_live(revision: str) -> str:
     """Say that some users met the candidate."""
     return f"{revision} served some requests before they were returned."

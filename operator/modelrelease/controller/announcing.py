@@ -29,21 +29,23 @@ def transition(
     before = run.status
     if (before.phase, before.step, before.outcome) == (status.phase, status.step, status.outcome):
         return None
-    reason = status.reason if status.outcome is not None else _REASONS.get(status.phase, "")
+    ended = status.phase is Phase.DONE and status.outcome is not api_run.Outcome.PROMOTED
+    told = status.reason if status.outcome is not None else _REASONS.get(status.phase, "")
+    reason = reasons.RETURNED if ended else told
     return events.event(
         owner,
         f"{run.name}/{status.phase}/{status.step}/{status.completion_time or status.updated_time}",
         reason or status.phase.value,
         _sentence(run, status),
         now,
-        warning=status.outcome not in {None, api_run.Outcome.PROMOTED},
+        warning=not ended and status.outcome not in {None, api_run.Outcome.PROMOTED},
     )
 
 
 def _sentence(run: observation.Run, status: api_run.RunStatus) -> str:
     revision, step, steps = run.spec.revision, status.step, target.step_count(run)
     if status.phase is Phase.DONE and status.outcome is not api_run.Outcome.PROMOTED:
-        return reasons.sentence(f"All traffic is back: {status.message}")
+        return reasons.returned(revision, run.spec.stable)
     if status.outcome is not None:
         return reasons.sentence(status.message or f"{revision} is {status.outcome}")
     checks = reasons.counted(len(run.spec.judging.checks), "check")

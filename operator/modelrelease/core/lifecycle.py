@@ -87,9 +87,7 @@ def _rejected(here: Situation) -> Next:
     reason = next(
         entry.reason for entry in here.observed.release.override.rejected if entry.revision == here.candidate
     )
-    return _return(
-        here, Outcome.REJECTED, reasons.REJECTED, reasons.sentence(f"Rejected by a person: {reason}")
-    )
+    return _return(here, Outcome.REJECTED, reasons.REJECTED, reasons.sentence(reason))
 
 
 def _failed(here: Situation) -> Next:

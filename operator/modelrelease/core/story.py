@@ -162,7 +162,7 @@ def check_failed(status: api_run.CheckStatus) -> str:
     """Tell that a check failed, with its likely cause."""
     cause = ""
     if status.diagnosis is not None:
-        cause = f", likely cause {status.diagnosis.cause} ({status.diagnosis.confidence})"
+        cause = f", cause {status.diagnosis.cause} ({status.diagnosis.confidence})"
     return f"{status.name} failed{cause}: {status.message}"
 
 

@@ -194,7 +194,8 @@ def test_casing_that_the_folded_text_does_not_explain_is_not_proven():
     # This reference gives one accented text a vector of its own, so the folded text cannot stand for it.
     reference = ORIGINAL.copy()
     reference[ROW["a-002"]] = ORIGINAL[ROW["n-003"]]
-    found = diagnose(recorded("lowercase-off"), reference)
+    # At bf16 the lengths agree, so that the direction alone speaks against it.
+    found = diagnose(recorded("lowercase-off"), reference, numeric_class="bf16")
     assert (found.cause, found.confidence) == ("Casing", "Likely")
 
 

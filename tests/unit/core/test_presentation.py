@@ -93,7 +93,7 @@ def test_a_stable_release():
 def test_after_a_return_the_message_says_why_who_serves_and_who_was_met():
     shown = present(rolled_back())
     assert shown.message == (
-        "RolledBack: parity failed, likely cause Casing (Proven): rows in cased strata moved. "
+        "RolledBack: parity failed, cause Casing (Proven): rows in cased strata moved. "
         f"Revision {STABLE} serves 100 %. No user request reached {CANDIDATE}."
     )
     assert shown.phase == "RolledBack"
