@@ -36,7 +36,7 @@ test-unit: $(READY) ## Pure tests and simulated lives: seconds, no cluster
 
 test-integration: $(READY) ## Against a real API server, which it starts
 	python -m hack.cluster up --control-plane
-	pytest tests/integration $(ARGS)
+	pytest -n 2 tests/integration $(ARGS)
 
 test-e2e: cluster images ## Against a real cluster with real pods, which it starts
 	pytest tests/e2e $(ARGS)
