@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 
-from modelrelease.api import reasons
+from modelrelease.api import constants, reasons
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
 from modelrelease.core import observation, retention
@@ -78,15 +78,22 @@ def state_problem(observed: observation.Observation) -> observation.Problem | No
         return observation.Problem(
             reasons.STATE_UNKNOWN,
             f"Traffic is pinned to {pinned}, but no stored revision is marked as promoted: nothing is moved. "
-            f"Pin a revision by spec.override.pinned.",
+            f"{_mark_by_hand(observed, pinned)}",
         )
     if pinned in order[1:]:
         return observation.Problem(
             reasons.STATE_UNKNOWN,
             f"Traffic is pinned to {pinned}, but {order[0]} was promoted after it: nothing is moved. "
-            f"Pin a revision by spec.override.pinned.",
+            f"{_mark_by_hand(observed, pinned)}",
         )
     return None
+
+
+def _mark_by_hand(observed: observation.Observation, revision: str) -> str:
+    return (
+        f"If {revision} is right, annotate the ControllerRevision {observed.release.name}-{revision} with "
+        f"{constants.GROUP}/promoted-time and the present time."
+    )
 
 
 def target_of(observed: observation.Observation) -> Target:

@@ -139,6 +139,33 @@ def test_live_fields_act_at_once():
     assert after(dataclasses.replace(seen, release=release)) == ("Returning", 0)
 
 
+def test_a_canary_that_must_yield_gives_its_pods_up_and_stays_away():
+    waiting = given.pod(STABLE, 1, ready=False, scheduled_time=None, unschedulable_since=given.ago(61))
+    stable = given.revision(STABLE, promoted=5_000, desired=2, pods=(given.pod(STABLE), waiting))
+    checking = given.observed([given.run("Checking")], candidate=1, revisions=[stable])
+    assert after(checking) == ("Starting", 0)
+    starting = given.observed([given.run("Starting")], candidate=1, revisions=[stable])
+    assert after(starting) is None
+    assert traffic.wanted_of(starting, NOW).targets[CANDIDATE] == 0
+
+
+def test_state_that_is_unknown_says_how_to_make_it_known():
+    seen = given.observed(
+        first=True, revisions=[given.revision(OLDER, 2)], traffic=given.pinned(OLDER), desired=OLDER
+    )
+    problem = target.state_problem(seen)
+    assert problem is not None
+    assert f"ControllerRevision minilm-{OLDER}" in problem.message
+    marked = given.observed(
+        first=True,
+        revisions=[given.revision(OLDER, 2, promoted=1)],
+        traffic=given.pinned(OLDER),
+        desired=OLDER,
+    )
+    assert target.state_problem(marked) is None
+    assert traffic.wanted_of(marked, NOW).targets == {OLDER: 2}
+
+
 # --- Aborts -------------------------------------------------------------------------------------------------
 
 ANY_PHASE = [("Queued", 0), ("Starting", 0), ("Checking", 0), ("Shifting", 1), ("Holding", 1), ("Holding", 2)]

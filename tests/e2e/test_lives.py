@@ -1,0 +1,15 @@
+"""The demo's six lives: the same code as ``make demo``, so what the README promises is what is tested."""
+
+import pytest
+
+from hack.demo import __main__ as demo
+from hack.demo import lives, stage
+
+
+@pytest.mark.timeout(3000)
+def test_the_six_lives_of_a_release_go_as_told(on: stage.Stage) -> None:
+    rows = demo.perform(on, list(lives.LIVES))
+    demo.print_table(rows)
+    assert [row.life.name for row in rows] == [life.name for life in lives.LIVES]
+    assert {row.life.name: row.told.problems for row in rows if row.told.problems} == {}
+    on.kube.delete(f"/api/v1/namespaces/{stage.NAMESPACE}")
