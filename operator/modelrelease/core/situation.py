@@ -119,7 +119,9 @@ class Situation:
 
     @property
     def paused(self) -> bool:
-        return self.observed.release.override.paused is not None
+        """Whether a person holds the run. A return is never held, and a Reload is one."""
+        held = self.observed.release.override.paused is not None
+        return held and self.run.spec.mode is not api_run.Mode.RELOAD
 
     @property
     def judged_slos(self) -> tuple[api_spec.Slo, ...]:
@@ -140,7 +142,8 @@ class Situation:
 
     def approved(self, stage: api_spec.Approval) -> bool:
         """Return whether the strategy's gate at this stage is open."""
-        if self.strategy.approval is not stage or target.forced(self.observed, self.candidate):
+        free = target.forced(self.observed, self.candidate) or self.run.spec.mode is api_run.Mode.RELOAD
+        if self.strategy.approval is not stage or free:
             return True
         return any(
             entry.revision == self.candidate and entry.stage == stage.value

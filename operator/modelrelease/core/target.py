@@ -205,7 +205,7 @@ def next_run(
         target is None
         or target == stable
         or judged is None
-        or release.override.paused is not None
+        or (release.override.paused is not None and mode_of(observed, target) is not api_run.Mode.RELOAD)
         or release.replicas == 0
         or active_run(observed) is not None
         or state_problem(observed) is not None

@@ -367,6 +367,17 @@ def test_a_rejected_stable_is_replaced_by_the_newest_promoted_one_that_is_not():
             assert target.target_of(seen).revision == OLDER
 
 
+def test_a_reload_waits_for_no_person():
+    older = given.revision(OLDER, promoted=9_000)
+    override = {"rejected": [{"revision": STABLE, "reason": "INC-2"}], "paused": {"reason": "lunch"}}
+    waiting = given.observed(desired=STABLE, revisions=[older], override=override)
+    assert next_mode(waiting) == f"Reload {OLDER}"
+    run = given.run("Queued", mode="Reload", judging={"strategy": {"approval": "BeforeFull"}})
+    run = dataclasses.replace(run, spec=run.spec.model_copy(update={"revision": OLDER}))
+    seen = given.observed([run], desired=STABLE, revisions=[older], override=override)
+    assert after(seen) == ("Shifting", 1)
+
+
 def test_a_rejected_stable_without_another_keeps_serving_and_says_so():
     override = {"rejected": [{"revision": STABLE, "reason": "INC-2"}]}
     seen = given.observed(desired=STABLE, override=override)
