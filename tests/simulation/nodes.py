@@ -1,14 +1,14 @@
-"""What happens to a cluster's objects without the operator: controllers, scheduler, kubelet, Jobs.
+"""What happens to a cluster's objects without the operator: controllers, scheduler, kubelet, Jobs, collector.
 
-Every second of virtual time a seeded generator decides what moves. How a pod behaves follows from its image,
-so that a revision is good or bad for good: ``good``, ``benign``, ``slow``, ``crash``, ``casing`` (parity fails),
-``burn`` (its SLO fails), ``hungry`` (asks for more than the node has).
+How a pod behaves follows from its image, so that a revision is good or bad for good: ``good``, ``slow``,
+``crash``, ``hungry`` (asks for more than any node has), ``casing`` (parity fails), ``burn`` (its SLO fails),
+``mute``, ``shaky`` and ``quiet`` (its SLO has no data, breaks at times, or has too few requests at first).
+How long something takes follows from the seed and the object's name, so that a life with one event less is
+otherwise the same.
 """
 
 import asyncio
-import copy
 import dataclasses
-import datetime
 import json
 import random
 from collections.abc import Mapping
@@ -17,297 +17,370 @@ from typing import Any
 from modelrelease.cluster import api
 from tests.simulation import kubernetes, probes
 
+REPLICA_SET = "replicaset"
+"""Who deletes the pods that are no longer asked for."""
+OLDER_SECONDS = 300.0
+"""A Job's own deadline, in place of the product's 10 minutes."""
 
-@dataclasses.dataclass(frozen=True, slots=True)
+
+@dataclasses.dataclass(slots=True)
 class Weather:
-    """How rough the cluster is, as probabilities per pod and second."""
+    """How rough the cluster is; a life changes it as it goes."""
 
-    evict: float = 0.0005
-    unready: float = 0.001
-    recover: float = 0.2
-    start_seconds: tuple[float, float] = (2.0, 20.0)
-    stop_seconds: tuple[float, float] = (1.0, 15.0)
-    job_seconds: tuple[float, float] = (1.0, 10.0)
-    job_fault: float = 0.05
-    """A check's pod prints rubbish, nothing or an old nonce, or is evicted."""
-    capacity: int = 6
+    start_seconds: tuple[float, float] = (2.0, 12.0)
+    stop_seconds: tuple[float, float] = (1.0, 8.0)
+    job_seconds: tuple[float, float] = (1.0, 6.0)
+    job_fault: float = 0.0
+    """Share of checks that print rubbish, nothing or an old nonce, hang, or are evicted."""
+    capacity: int = 12
     """Pods that fit on the nodes."""
 
 
 class Nodes:
     """The rest of Kubernetes."""
 
-    def __init__(self, server: kubernetes.Server, chance: random.Random, weather: Weather) -> None:
-        self._server, self._chance, self.weather = server, chance, weather
-        self._serial = 0
+    def __init__(self, server: kubernetes.Server, seed: int, weather: Weather) -> None:
+        self._server, self._seed, self.weather = server, seed, weather
+        self._serial: dict[str, int] = {}
         self._due: dict[str, float] = {}
+        self._seen = (-1, -1)
+        self.said: dict[tuple[str, str, int, str], str] = {}
+        """What a check really found, by run, check, attempt and UID of the probed pod."""
 
     async def run(self) -> None:
         """Live on, one second after the other."""
         while True:
             await asyncio.sleep(1.0)
-            self.step()
+            now = self._server.seconds()
+            due = min(self._due.values(), default=now + 1)
+            if due <= now or self._seen != (self._server.version, self.weather.capacity):
+                self._seen = (self._server.version, self.weather.capacity)
+                self.step()
 
     def step(self) -> None:
         """Let one second happen."""
-        for deployment in list(self._server.select("Deployment")):
+        self._collect()
+        select = self._server.select
+        for deployment in select("Deployment"):
             self._replicas(deployment)
-        for job in list(self._server.select("Job")):
+        for job in select("Job"):
             self._job(job)
-        for pod in list(self._server.select("Pod")):
+        for pod in select("Pod"):
             self._pod(pod)
-        for deployment in list(self._server.select("Deployment")):
+        for deployment in select("Deployment"):
             self._report(deployment)
 
-    # --- Deployments ------------------------------------------------------------------------------------------
+    def _collect(self) -> None:
+        """Delete what has lost its last owner; pods may take their time."""
+        present = {
+            obj["metadata"]["uid"] for objects in self._server.objects.values() for obj in objects.values()
+        }
+        for kind, objects in list(self._server.objects.items()):
+            for obj in list(objects.values()):
+                owners = obj["metadata"].get("ownerReferences") or ()
+                if not owners or any(owner["uid"] in present for owner in owners):
+                    continue
+                if kind == "Pod":
+                    self.delete_pod(obj)
+                else:
+                    self._server.remove(kind, *api.key_of(obj))
+
+    # --- Deployments ---------------------------------------------------------------------------------------
 
     def _replicas(self, deployment: api.Object) -> None:
-        alive = [pod for pod in self._pods_of(deployment) if not _terminating(pod) and not _finished(pod)]
+        """Create and delete pods as a ReplicaSet; a changed template replaces them, one at a time."""
+        alive = []
         for pod in self._pods_of(deployment):
-            if _finished(pod) and not _terminating(pod):
+            if finished(pod):
                 self._server.remove("Pod", *api.key_of(pod))
+            elif not terminating(pod):
+                alive.append(pod)
         surplus = len(alive) - deployment["spec"]["replicas"]
-        # As a ReplicaSet does: unscheduled, then unready, then the youngest first.
-        alive.sort(key=lambda p: (_scheduled(p), _ready(p), -int(p["metadata"]["annotations"]["serial"])))
-        for pod in alive[: max(0, surplus)]:
-            self._terminate(pod)
-        for _ in range(max(0, -surplus)):
+        template = deployment["spec"]["template"]
+        stale = [pod for pod in alive if image_of(pod["spec"]) != image_of(template["spec"])]
+        if surplus <= 0 and stale and all(map(ready, alive)):
+            self.delete_pod(stale[0])
+            return
+        # Unscheduled, then unready, then the youngest first.
+        alive.sort(key=lambda p: (scheduled(p), ready(p), -int(p["metadata"]["annotations"]["serial"])))
+        with self._server.as_actor(REPLICA_SET):
+            for pod in alive[: max(0, surplus)]:
+                self.delete_pod(pod)
+        for _ in range(-surplus):
             self._create_pod(deployment)
 
-    def _pods_of(self, deployment: api.Object) -> list[api.Object]:
-        uid = deployment["metadata"]["uid"]
+    def _pods_of(self, owner: api.Object) -> list[api.Object]:
+        uid = owner["metadata"]["uid"]
         return [
             pod
-            for pod in self._server.select("Pod", deployment["metadata"]["namespace"])
+            for pod in self._server.select("Pod", owner["metadata"]["namespace"])
             if any(ref["uid"] == uid for ref in pod["metadata"].get("ownerReferences", []))
         ]
 
     def _create_pod(self, owner: api.Object) -> None:
-        self._serial += 1
-        template = copy.deepcopy(owner["spec"]["template"])
-        metadata = owner["metadata"]
-        spec = template["spec"]
+        metadata, template = owner["metadata"], kubernetes.copied(owner["spec"]["template"])
+        serial = self._serial[metadata["name"]] = self._serial.get(metadata["name"], 0) + 1
+        reference = {key: owner[key] for key in ("apiVersion", "kind")}
+        reference |= {"name": metadata["name"], "uid": metadata["uid"], "controller": True}
         self._server.create(
             "Pod",
             {
                 "apiVersion": "v1",
                 "kind": "Pod",
                 "metadata": {
-                    "name": f"{metadata['name']}-{self._serial}",
+                    "name": f"{metadata['name']}-{serial}",
                     "namespace": metadata["namespace"],
                     "labels": template["metadata"].get("labels", {}),
-                    "annotations": {"serial": str(self._serial)},
-                    "ownerReferences": [
-                        {
-                            "apiVersion": owner["apiVersion"],
-                            "kind": owner["kind"],
-                            "name": metadata["name"],
-                            "uid": metadata["uid"],
-                            "controller": True,
-                        }
-                    ],
+                    "annotations": {"serial": str(serial)},
+                    "ownerReferences": [reference],
                 },
-                "spec": spec,
+                "spec": template["spec"],
                 "status": {"phase": "Pending", "conditions": []},
             },
         )
 
     def _report(self, deployment: api.Object) -> None:
-        pods = [pod for pod in self._pods_of(deployment) if not _terminating(pod)]
-        changed = copy.deepcopy(deployment)
-        changed["status"] = {
+        pods = [pod for pod in self._pods_of(deployment) if not terminating(pod)]
+        status = {
             "observedGeneration": deployment["metadata"]["generation"],
             "replicas": len(pods),
-            "readyReplicas": sum(_ready(pod) for pod in pods),
+            "readyReplicas": sum(map(ready, pods)),
         }
-        self._server.replace("Deployment", changed)
+        if deployment.get("status") != status:
+            self._server.replace("Deployment", _changed(deployment) | {"status": status})
 
-    # --- Pods -------------------------------------------------------------------------------------------------
+    # --- Pods ----------------------------------------------------------------------------------------------
 
     def _pod(self, pod: api.Object) -> None:
         uid = pod["metadata"]["uid"]
-        if _terminating(pod):
-            if self._is_due(uid + "/stop"):
+        if terminating(pod):
+            if self._is_due(uid):
+                del self._due[uid]
                 self._server.remove("Pod", *api.key_of(pod))
-            return
-        if _finished(pod):
-            return
-        if not _scheduled(pod):
+        elif finished(pod) or is_check(pod):
+            if not scheduled(pod):
+                self._schedule(pod)
+        elif not scheduled(pod):
             self._schedule(pod)
-        elif not pod["status"].get("podIP") or not _ready(pod):
-            if self._is_due(uid + "/start"):
-                self._start(pod)
-        elif "Job" not in {ref["kind"] for ref in pod["metadata"]["ownerReferences"]}:
-            self._weather(pod)
+        elif not ready(pod) and self._is_due(uid):
+            del self._due[uid]
+            self._start(pod)
 
     def _schedule(self, pod: api.Object) -> None:
-        used = sum(
-            1 for other in self._server.select("Pod") if _scheduled(other) and not _finished(other) and _serves(other)
-        )
-        changed = copy.deepcopy(pod)
-        if _serves(pod) and (used >= self.weather.capacity or behaviour(pod) == "hungry"):
-            self._condition(changed, "PodScheduled", "False", "Unschedulable", "0/1 nodes: Insufficient nvidia.com/gpu")
-            self._server.replace("Pod", changed)
+        serving = [
+            p for p in self._server.select("Pod") if scheduled(p) and not finished(p) and not is_check(p)
+        ]
+        if not is_check(pod) and (len(serving) >= self.weather.capacity or behaviour(pod) == "hungry"):
+            said = ("Unschedulable", "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")
+            if not _has(pod, "PodScheduled", "False"):
+                self._set(pod, ("PodScheduled", "False", *said))
             return
+        name = pod["metadata"]["name"]
+        seconds = self._duration(name, self.weather.start_seconds) * (5 if behaviour(pod) == "slow" else 1)
+        self._due[pod["metadata"]["uid"]] = self._server.seconds() + seconds
+        changed = self._with(pod, ("PodScheduled", "True", "", ""))
         changed["spec"]["nodeName"] = "node-1"
-        self._condition(changed, "PodScheduled", "True")
-        changed["status"]["podIP"] = f"10.0.0.{int(pod['metadata'].get('annotations', {}).get('serial', '1')) % 250}"
+        changed["status"]["podIP"] = f"10.0.0.{random.Random(name).randrange(1, 250)}"
         self._server.replace("Pod", changed)
-        seconds = self._chance.uniform(*self.weather.start_seconds) * (4 if behaviour(pod) == "slow" else 1)
-        self._after(pod["metadata"]["uid"] + "/start", seconds)
+        if is_check(pod):
+            del self._due[pod["metadata"]["uid"]]
 
     def _start(self, pod: api.Object) -> None:
-        changed = copy.deepcopy(pod)
-        name = changed["spec"]["containers"][0]["name"]
-        image = changed["spec"]["containers"][0]["image"]
-        status = {"name": name, "ready": True, "restartCount": 0, "imageID": f"sha256:{image}", "state": {"running": {}}}
-        old = (changed["status"].get("containerStatuses") or [{}])[0]
-        if behaviour(pod) == "crash" and _serves(pod):
+        container = pod["spec"]["containers"][0]
+        old = (pod["status"].get("containerStatuses") or [{}])[0]
+        status = {
+            "name": container["name"],
+            "ready": True,
+            "restartCount": old.get("restartCount", 0),
+            "imageID": f"sha256:{container['image']}",
+            "state": {"running": {}},
+        }
+        if behaviour(pod) == "crash":
             status |= {
                 "ready": False,
                 "restartCount": old.get("restartCount", 0) + 1,
                 "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
                 "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
             }
-            self._after(pod["metadata"]["uid"] + "/start", 5.0)
+            changed = kubernetes.copied(pod)
+            self._due[pod["metadata"]["uid"]] = self._server.seconds() + 5.0 * min(8, status["restartCount"])
         else:
+            changed = self._with(pod, ("Ready", "True", "", ""))
             changed["status"]["phase"] = "Running"
-            status["restartCount"] = old.get("restartCount", 0)
-            self._condition(changed, "Ready", "True")
         changed["status"]["containerStatuses"] = [status]
         self._server.replace("Pod", changed)
 
-    def _weather(self, pod: api.Object) -> None:
-        chance = self._chance.random()
-        if chance < self.weather.evict:
-            changed = copy.deepcopy(pod)
-            self._condition(changed, "DisruptionTarget", "True", "EvictionByEvictionAPI")
-            self._server.replace("Pod", changed)
-            self._terminate(changed)
-        elif chance < self.weather.evict + self.weather.unready:
-            changed = copy.deepcopy(pod)
-            self._condition(changed, "Ready", "False")
-            changed["status"]["containerStatuses"][0]["ready"] = False
-            self._server.replace("Pod", changed)
-            self._after(pod["metadata"]["uid"] + "/start", self._chance.uniform(1.0, 10.0))
-
-    def _terminate(self, pod: api.Object) -> None:
-        current = self._server.find("Pod", *api.key_of(pod))
-        if current is None or _terminating(current):
-            return
-        changed = copy.deepcopy(current)
-        changed["metadata"]["deletionTimestamp"] = kubernetes.wire_time(self._server.now())
-        self._condition(changed, "Ready", "False")
-        self._server.replace("Pod", changed)
-        self._after(pod["metadata"]["uid"] + "/stop", self._chance.uniform(*self.weather.stop_seconds))
+    # --- What people, the node and the descheduler do to pods ----------------------------------------------
 
     def delete_pod(self, pod: api.Object) -> None:
         """Delete a pod as a person does: it terminates first."""
-        self._terminate(pod)
+        current = self._server.find("Pod", *api.key_of(pod))
+        if current is None or terminating(current):
+            return
+        if not scheduled(current) or finished(current):
+            self._server.remove("Pod", *api.key_of(current))
+            return
+        changed = self._with(current, ("Ready", "False", "", ""))
+        changed["metadata"]["deletionTimestamp"] = kubernetes.wire_time(self._server.now())
+        seconds = self._duration(f"{pod['metadata']['name']}/stop", self.weather.stop_seconds)
+        self._due[pod["metadata"]["uid"]] = self._server.seconds() + seconds
+        self._server.replace("Pod", changed)
 
-    # --- Jobs -------------------------------------------------------------------------------------------------
+    def evict(self, pod: api.Object) -> None:
+        """Evict a pod."""
+        if not terminating(pod) and not finished(pod):
+            self._set(pod, ("DisruptionTarget", "True", "EvictionByEvictionAPI", "evicted"))
+            self.delete_pod(pod)
+
+    def lose_readiness(self, pod: api.Object, seconds: float) -> None:
+        """Let a Ready pod be unready for a while."""
+        if ready(pod):
+            changed = self._with(pod, ("Ready", "False", "", ""))
+            changed["status"]["containerStatuses"][0]["ready"] = False
+            self._due[pod["metadata"]["uid"]] = self._server.seconds() + seconds
+            self._server.replace("Pod", changed)
+
+    # --- Jobs ----------------------------------------------------------------------------------------------
 
     def _job(self, job: api.Object) -> None:
-        pods = self._pods_of(job)
         conditions = job.get("status", {}).get("conditions", [])
         if any(c["type"] in {"Complete", "Failed"} and c["status"] == "True" for c in conditions):
             return
-        if not pods:
+        key, now = job["metadata"]["uid"], self._server.seconds()
+        if key + "/end" not in self._due:
+            self._due[key + "/end"] = now + job["spec"].get("activeDeadlineSeconds", OLDER_SECONDS)
+        pods = [pod for pod in self._pods_of(job) if not finished(pod) and not terminating(pod)]
+        if self._is_due(key + "/end"):
+            self._end(job, "Failed", "DeadlineExceeded")
+            for pod in pods:
+                self.delete_pod(pod)
+        elif not pods:
             self._create_pod(job)
-            return
-        pod = pods[0]
-        uid = pod["metadata"]["uid"]
-        if not _scheduled(pod):
-            return
-        if uid + "/job" not in self._due:
-            self._after(uid + "/job", self._chance.uniform(*self.weather.job_seconds))
-        elif self._is_due(uid + "/job"):
-            self._finish(job, pod)
+        elif scheduled(pods[0]):
+            due = key + pods[0]["metadata"]["name"]
+            if due not in self._due:
+                self._due[due] = now + self._duration(pods[0]["metadata"]["name"], self.weather.job_seconds)
+            elif self._is_due(due):
+                del self._due[due]
+                self._finish(job, pods[0])
+
+    def _end(self, job: api.Object, kind: str, reason: str = "") -> None:
+        self._due = {key: due for key, due in self._due.items() if not key.startswith(job["metadata"]["uid"])}
+        status = {"conditions": [{"type": kind, "status": "True", "reason": reason, "message": ""}]}
+        self._server.replace("Job", _changed(job) | {"status": status})
 
     def _finish(self, job: api.Object, pod: api.Object) -> None:
+        environment = pod["spec"]["containers"][0]["env"]
         request = json.loads(
-            next(e["value"] for e in pod["spec"]["containers"][0]["env"] if e["name"] == "MODELRELEASE_CHECK_REQUEST")
+            next(e["value"] for e in environment if e["name"] == "MODELRELEASE_CHECK_REQUEST")
         )
-        fault = self._chance.choice(probes.FAULTS) if self._chance.random() < self.weather.job_fault else ""
-        target = next((p for p in self._server.select("Pod") if p["metadata"]["uid"] == request["pod"]["uid"]), None)
-        reply = probes.reply(request, behaviour(target) if target else "gone", fault, self._server.now())
-        changed = copy.deepcopy(pod)
+        chance = random.Random(f"{self._seed}/{pod['metadata']['name']}")
+        fault = chance.choice(probes.FAULTS) if chance.random() < self.weather.job_fault else ""
+        if fault == "hang":
+            self._due[job["metadata"]["uid"] + pod["metadata"]["name"]] = float("inf")
+            return
+        target = self._server.find("Pod", pod["metadata"]["namespace"], request["pod"]["name"])
+        alive = target is not None and target["metadata"]["uid"] == request["pod"]["uid"] and ready(target)
+        reply = probes.reply(
+            request, behaviour(target) if target and alive else "gone", fault, self._server.now()
+        )
+        key = (request["run"], request["check"]["name"], request["attempt"], request["pod"]["uid"])
+        self.said[key] = reply.verdict
+        changed = (
+            self._with(pod, ("DisruptionTarget", "True", "Preempted", "")) if fault == "evicted" else None
+        )
+        changed = changed or kubernetes.copied(pod)
         changed["status"]["phase"] = "Failed" if reply.exit_code else "Succeeded"
-        if fault == "evicted":
-            self._condition(changed, "DisruptionTarget", "True", "EvictionByEvictionAPI")
+        ended = {"exitCode": reply.exit_code, "reason": reply.reason, "message": reply.message}
+        ended["finishedAt"] = kubernetes.wire_time(self._server.now())
         changed["status"]["containerStatuses"] = [
             {
                 "name": changed["spec"]["containers"][0]["name"],
                 "ready": False,
                 "restartCount": 0,
                 "imageID": "sha256:checks",
-                "state": {"terminated": {"exitCode": reply.exit_code, "reason": reply.reason, "message": reply.message}},
+                "state": {"terminated": ended},
             }
         ]
-        changed["metadata"].setdefault("annotations", {})["simulation/log"] = reply.log
+        changed["metadata"]["annotations"]["simulation/log"] = reply.log
         self._server.replace("Pod", changed)
-        done = copy.deepcopy(job)
-        kind = "Failed" if reply.exit_code else "Complete"
-        done["status"] = {"conditions": [{"type": kind, "status": "True", "reason": "", "message": ""}]}
-        self._server.replace("Job", done)
+        if fault != "evicted":  # the failure policy ignores it: there will be another pod
+            self._end(job, "Failed" if reply.exit_code else "Complete")
 
-    # --- Helpers ----------------------------------------------------------------------------------------------
+    # --- Helpers -------------------------------------------------------------------------------------------
 
-    def _after(self, key: str, seconds: float) -> None:
-        self._due[key] = self._seconds() + seconds
+    def _duration(self, name: str, bounds: tuple[float, float]) -> float:
+        return random.Random(f"{self._seed}/{name}").uniform(*bounds)
 
     def _is_due(self, key: str) -> bool:
-        return self._due.get(key, 0.0) <= self._seconds()
+        return self._due.get(key, 0.0) <= self._server.seconds()
 
-    def _seconds(self) -> float:
-        return (self._server.now() - kubernetes.EPOCH).total_seconds()
+    def _set(self, pod: api.Object, said: tuple[str, str, str, str]) -> None:
+        self._server.replace("Pod", self._with(pod, said))
 
-    def _condition(self, pod: api.Object, kind: str, status: str, reason: str = "", message: str = "") -> None:
-        conditions = [c for c in pod["status"].get("conditions", []) if c["type"] != kind]
-        old = next((c for c in pod["status"].get("conditions", []) if c["type"] == kind), {})
-        since = old.get("lastTransitionTime") if old.get("status") == status else None
-        conditions.append(
-            {
-                "type": kind,
-                "status": status,
-                "reason": reason,
-                "message": message,
-                "lastTransitionTime": since or kubernetes.wire_time(self._server.now()),
-            }
-        )
-        pod["status"]["conditions"] = conditions
+    def _with(self, pod: api.Object, said: tuple[str, str, str, str]) -> api.Object:
+        kind, status, reason, message = said
+        changed: api.Object = kubernetes.copied(pod)
+        conditions = changed["status"].setdefault("conditions", [])
+        old = next((c for c in conditions if c["type"] == kind), None)
+        since = kubernetes.wire_time(self._server.now())
+        if old is not None and old["status"] == status:
+            since = old["lastTransitionTime"]
+        now = {
+            "type": kind,
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "lastTransitionTime": since,
+        }
+        changed["status"]["conditions"] = [c for c in conditions if c["type"] != kind] + [now]
+        return changed
 
 
-def behaviour(pod: Mapping[str, Any]) -> str:
-    """Return how the pod behaves: the first word of its image's name."""
-    image = str(pod["spec"]["containers"][0]["image"])
+def _changed(obj: api.Object) -> api.Object:
+    """Return a shallow copy whose metadata the server may write to."""
+    return obj | {"metadata": dict(obj["metadata"])}
+
+
+def image_of(pod_spec: Mapping[str, Any]) -> str:
+    """Return the image of the first container."""
+    return str(pod_spec["containers"][0]["image"])
+
+
+def behaviour_of(image: str) -> str:
+    """Return how a pod with this image behaves: the image's name."""
     return image.rpartition("/")[2].partition(":")[0]
 
 
-def _serves(pod: Mapping[str, Any]) -> bool:
-    return "modelrelease.dev/revision" in (pod["metadata"].get("labels") or {}) and not any(
-        ref["kind"] == "Job" for ref in pod["metadata"].get("ownerReferences", [])
-    )
+def behaviour(pod: Mapping[str, Any]) -> str:
+    """Return how the pod behaves."""
+    return behaviour_of(image_of(pod["spec"]))
 
 
-def _scheduled(pod: Mapping[str, Any]) -> bool:
+def _has(pod: Mapping[str, Any], kind: str, status: str) -> bool:
+    return any(c["type"] == kind and c["status"] == status for c in pod["status"].get("conditions", []))
+
+
+def is_check(pod: Mapping[str, Any]) -> bool:
+    """Return whether the pod is a check's."""
+    return any(ref["kind"] == "Job" for ref in pod["metadata"].get("ownerReferences", []))
+
+
+def scheduled(pod: Mapping[str, Any]) -> bool:
+    """Return whether the pod has a node."""
     return "nodeName" in pod["spec"]
 
 
-def _terminating(pod: Mapping[str, Any]) -> bool:
+def terminating(pod: Mapping[str, Any]) -> bool:
+    """Return whether the pod is being deleted."""
     return "deletionTimestamp" in pod["metadata"]
 
 
-def _finished(pod: Mapping[str, Any]) -> bool:
+def finished(pod: Mapping[str, Any]) -> bool:
+    """Return whether the pod has ended by itself."""
     return pod["status"].get("phase") in {"Succeeded", "Failed"}
 
 
-def _ready(pod: Mapping[str, Any]) -> bool:
-    return not _terminating(pod) and any(
-        c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", [])
-    )
-
-
-def age(obj: Mapping[str, Any], now: datetime.datetime) -> float:
-    """Return the seconds since the object was created."""
-    return (now - datetime.datetime.fromisoformat(obj["metadata"]["creationTimestamp"])).total_seconds()
+def ready(pod: Mapping[str, Any]) -> bool:
+    """Return whether the pod is an endpoint of the Services that select it."""
+    return not terminating(pod) and _has(pod, "Ready", "True")

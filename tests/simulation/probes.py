@@ -3,12 +3,13 @@
 import base64
 import dataclasses
 import datetime
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from canary_checks import result as contract
 
-FAULTS: Final = ("rubbish", "nothing", "too-much", "old-nonce", "killed", "evicted", "error")
+FAULTS: Final = ("rubbish", "nothing", "too-much", "old-nonce", "killed", "evicted", "error", "hang")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class Reply:
     log: str = ""
     exit_code: int = 0
     reason: str = "Completed"
+    verdict: str = ""
+    """What it really found; empty when it can't say."""
 
 
 def reply(request: Mapping[str, Any], behaviour: str, fault: str, now: datetime.datetime) -> Reply:
@@ -57,10 +60,15 @@ def reply(request: Mapping[str, Any], behaviour: str, fault: str, now: datetime.
             "dimensions": 8,
             "safetensors": base64.b64encode(content).decode(),
         }
-    log = contract.dump(contract.Evidence.model_validate(evidence, by_alias=True))
+    log = contract.dump(contract.Evidence.model_validate_json(json.dumps(evidence), by_alias=True))
     summary = {"digest": contract.digest(log.encode()), "sizeBytes": len(log.encode()), "truncated": False}
-    result = contract.CheckResult.model_validate(said | {"evidence": summary}, by_alias=True)
-    return Reply(contract.to_termination_message(result), f"starting\n{contract.EVIDENCE_PREFIX}{log}\n")
+    result = contract.CheckResult.model_validate_json(json.dumps(said | {"evidence": summary}), by_alias=True)
+    real = "" if fault == "old-nonce" else said["verdict"]
+    return Reply(
+        contract.to_termination_message(result),
+        verdict=real,
+        log=f"starting\n{contract.EVIDENCE_PREFIX}{log}\n",
+    )
 
 
 def _result(request: Mapping[str, Any], now: datetime.datetime, verdict: str) -> dict[str, Any]:

@@ -13,7 +13,11 @@ T = TypeVar("T")
 
 
 class Deadlock(Exception):
-    """Nothing is ready and no timer is set: every task waits for another one."""
+    """Every task waits for another one, or some task never waits: time can't go on."""
+
+
+SPINS_MAX = 100_000
+"""So often the loop may go round without time passing."""
 
 
 class _Selector(selectors.SelectSelector):
@@ -22,10 +26,14 @@ class _Selector(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self._spins = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise Deadlock("every task waits and no timer is set")
+        self._spins = 0 if timeout > 0 else self._spins + 1
+        if self._spins > SPINS_MAX:
+            raise Deadlock("something spins: time does not pass")
         self.now += max(0.0, timeout)
         return []
 

@@ -1,0 +1,22 @@
+"""Flags of the simulation: how long, and which life again."""
+
+import logging
+import os
+
+import pytest
+
+BLOCKS = 16
+"""Parts that pytest-xdist can spread; each lives lives until it has had its share of the turns."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    turns = int(os.environ.get("SIMULATION_TURNS", "50000"))
+    parser.addoption("--turns", type=int, default=turns, help="how many turns are simulated at least")
+    parser.addoption("--first-seed", type=int, default=0, help="where the seeds begin")
+    parser.addoption("--seed", type=int, default=None, help="replay the life of this seed alone")
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    """Failing turns are what happens here; nobody reads about each."""
+    logging.getLogger("modelrelease").setLevel(logging.CRITICAL)

@@ -1,0 +1,85 @@
+"""Short lives with a plot: for each planted mistake the one that shows it."""
+
+from typing import Any, Final
+
+from tests.simulation import script
+
+BASE: Final = {
+    "replicas": 2,
+    "surge": 1,
+    "unavailable": 0,
+    "canary": 1,
+    "steps": [[50, 30]],
+    "bake": 30,
+    "drain": 5,
+    "warmup": 0,
+    "retain": 0,
+    "slos": True,
+    "approval": "None",
+    "supersede": "Cancel",
+    "enforcement": "Enforce",
+    "onInconclusive": "Hold",
+    "onError": "Hold",
+    "window": 3,
+    "capacity": 12,
+    "jobFault": 0.0,
+    "first": "good",
+}
+
+
+def life(*events: tuple[float, str, dict[str, Any]], seconds: float = 300.0, **setup: Any) -> script.Life:
+    """Return a short life."""
+    return script.Life(7, BASE | setup, tuple(script.Event(*event) for event in events), seconds)
+
+
+def _commit(behaviour: str, at: float = 60.0, number: int = 1) -> tuple[float, str, dict[str, Any]]:
+    return (at, "commit", {"behaviour": behaviour, "number": number})
+
+
+LIVES: Final[dict[str, script.Life]] = {
+    "pin S without a Ready pod": life(
+        _commit("good"),
+        (150.0, "unready", {"who": "stable", "seconds": 300.0}),
+        (160.0, "reject", {"who": "candidate"}),
+        bake=200,
+        steps=[],
+    ),
+    "promote without a Pass of the SLOs": life(_commit("quiet")),
+    "NoData is a Pass": life(_commit("quiet")),
+    "traffic while Checking": life(_commit("good")),
+    "pin C before it can serve": life(_commit("slow"), replicas=4),
+    "the hold counts from the run's start": life(_commit("good")),
+    "the hold is not restarted": life(
+        _commit("good"), (125.0, "unready", {"who": "candidate", "seconds": 200.0}), steps=[[50, 60]]
+    ),
+    "terminating pods are not counted": life(_commit("good"), surge=0, unavailable=1),
+    "the floor is forgotten": life(_commit("slow"), surge=0, unavailable=1, replicas=4),
+    "Done without the drain": life(_commit("burn")),
+    "the candidate's pods are never taken away": life(_commit("burn")),
+    "a Fail is tried again": life(_commit("casing")),
+    "an Error is remembered as a Fail": life((55.0, "job_fault", {"share": 1.0}), _commit("good")),
+    "a reject is ignored while paused": life(
+        _commit("good"), (120.0, "pause", {}), (125.0, "reject", {"who": "candidate"}), steps=[[50, 100]]
+    ),
+    "a third revision ends the bake at once": life(
+        _commit("good"), _commit("good", 150.0, 2), bake=150, steps=[]
+    ),
+    "the checks need not have passed": life(_commit("good"), checks=[{"name": "contract", "contract": {}}]),
+    "outputs need not be stored": life(
+        (50.0, "fault", {"verb": "pod_log", "mode": "refused", "count": 900}), _commit("good")
+    ),
+    "any approval will do": life(
+        (40.0, "approve", {"stage": "BeforeTraffic"}),
+        _commit("good"),
+        (130.0, "approve", {"stage": "BeforeFull"}),
+        approval="BeforeTraffic",
+    ),
+    "the canary never yields": life(
+        (40.0, "approve", {"stage": "BeforeTraffic"}),
+        _commit("good"),
+        (110.0, "capacity", {"pods": 2}),
+        (112.0, "delete_pod", {"who": "stable"}),
+        approval="BeforeTraffic",
+        seconds=500.0,
+    ),
+}

@@ -1,0 +1,46 @@
+"""Whole lives: the real core and the real shell, 50,000 turns and more in every run."""
+
+import itertools
+
+import pytest
+
+from tests.simulation import script, shrink, world
+from tests.simulation.conftest import BLOCKS
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_no_life_breaks_an_invariant(request: pytest.FixtureRequest, block: int):
+    share, turns = -(-request.config.getoption("--turns") // BLOCKS), 0
+    seeds = itertools.count(request.config.getoption("--first-seed") + block, BLOCKS)
+    while turns < share:
+        life = script.generate(next(seeds))
+        lived = world.live(life)
+        assert not lived.problem, shrink.report(life, lived.problem)
+        turns += lived.turns
+
+
+def test_replay(request: pytest.FixtureRequest):
+    """``pytest tests/simulation -k replay --seed N``."""
+    seed = request.config.getoption("--seed")
+    if seed is None:
+        pytest.skip("no --seed")
+    life = script.generate(seed)
+    lived = world.live(life)
+    assert not lived.problem, f"{life}\n{lived.problem}"
+
+
+def test_a_seed_always_gives_the_same_life():
+    assert world.live(script.generate(5)) == world.live(script.generate(5))
+
+
+def test_a_failing_life_is_shrunk():
+    def breaks(life: script.Life) -> world.Lived:
+        verbs = [event.verb for event in life.events]
+        return world.Lived(1, 1, 1.0, "at 7.0 s: 4: too bad" if {"reject", "pause"} <= set(verbs) else "")
+
+    event = script.Event
+    long = [event(float(at), "commit", {}) for at in range(9)] + [event(10.0, "pause"), event(11.0, "reject")]
+    short, said = shrink.shrunk(script.Life(1, {}, tuple(long)), "at 9.0 s: 4: too bad", breaks)
+    assert [e.verb for e in short.events] == ["pause", "reject"]
+    assert said == "at 7.0 s: 4: too bad"
