@@ -1,0 +1,1 @@
+"""Speed and size, measured: tables with a peer in the same run, never assertions."""
