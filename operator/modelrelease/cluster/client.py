@@ -17,12 +17,15 @@ from modelrelease.cluster import api, wire
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
-PAGE: Final = 500
+PAGE: Final = 50
+"""Objects per page of a list: the peak of the first lists is what the process's memory stays at."""
 _ERROR_BYTES: Final = 64 * 1024
 _LINE_BYTES: Final = 16 * 1024 * 1024
+"""Longest line of a watch: etcd's objects end at 1.5 MiB, escapes and annotations included."""
 _LOG_PIECE_BYTES: Final = 16 * 1024
 """The longest piece of a log line that containerd and CRI-O store."""
-"""Longest line of a watch: etcd's objects end at 1.5 MiB, escapes and annotations included."""
+_CALLS: Final = 16
+"""Most calls under way at once, beside the watches: asyncio keeps 256 KiB for each TLS connection."""
 
 Count = Callable[[str, str, str], None]
 """Called once for each request with its verb, resource and result."""
@@ -99,13 +102,14 @@ class KubernetesApi:
         self._inactivity = inactivity_seconds
         self._watch_seconds = watch_seconds
         self._count = count
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        """By whether they watch: watches stay open, and must not take the calls' connections."""
         self._server_time: tuple[datetime.datetime, float] | None = None
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
         await self._client.close()  # type: ignore[no-untyped-call]
 
     def now(self) -> datetime.datetime:
@@ -265,7 +269,7 @@ class KubernetesApi:
             )
         except kubernetes_config.ConfigException as error:
             raise api.Unavailable(f"{request}: no credentials: {error}") from error
-        return await self._connected().request(
+        return await self._session(watches=request.verb == "watch").request(
             method,
             self._configured.host.rstrip("/") + request.path,
             params={key: value for key, value in request.query.items() if value},
@@ -277,11 +281,12 @@ class KubernetesApi:
             allow_redirects=False,
         )
 
-    def _connected(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=self._client.rest_client.ssl_context, limit=100)
-            self._session = aiohttp.ClientSession(connector=connector, trust_env=False)
-        return self._session
+    def _session(self, *, watches: bool) -> aiohttp.ClientSession:
+        if watches not in self._sessions:
+            context, limit = self._client.rest_client.ssl_context, 0 if watches else _CALLS
+            connector = aiohttp.TCPConnector(ssl=context, limit=limit)
+            self._sessions[watches] = aiohttp.ClientSession(connector=connector, trust_env=False)
+        return self._sessions[watches]
 
     def _note(self, date: datetime.datetime) -> None:
         """Move the clock forward to the server's, never back: servers differ, a Date has whole seconds."""

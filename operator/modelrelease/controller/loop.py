@@ -5,6 +5,7 @@ the next one is due. Nothing but cancellation and the end of the release leaves 
 """
 
 import asyncio
+import contextvars
 import dataclasses
 import logging
 import random
@@ -161,7 +162,12 @@ class Operator:
             return
         live = _Live(Key(uid, namespace, name))
         live.due = self._clock.monotonic() + self._pacing.turn_seconds
-        live.task = asyncio.create_task(self._run(live), name=f"release {live.key}")
+        live.task = asyncio.create_task(
+            self._run(live),
+            name=f"release {live.key}",
+            # A loop outlives the event that started it, and must not keep what kopf knew of that event.
+            context=contextvars.Context(),
+        )
         self._live[uid] = live
 
     def wake(self, namespace: str, name: str) -> None:
