@@ -80,6 +80,8 @@ def _may_wait(view: View, run: api.Object) -> bool:
     approval = judging["strategy"].get("approval", "None")
     if approval == "BeforeTraffic" and phase_of(run) == "Checking":
         return all(check.get("verdict") or check.get("skipped") for check in status.get("checks") or ())
+    if approval == "BeforeFull" and phase_of(run) == "Checking" and len(spoken) < len(judging["checks"]):
+        return False
     if approval == "BeforeFull" and phase_of(run) in {"Checking", "Holding"}:
         passing = all(slo["verdict"] == "Pass" for slo in status.get("slos") or ())
         return passing and bool(status.get("step", 0) == len(judging["strategy"]["steps"]))
