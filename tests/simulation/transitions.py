@@ -59,7 +59,7 @@ class Transitions:
         others = [r for r in view.runs() if phase_of(r) != "Done" and r is not run]
         if any(r["metadata"]["name"] not in self.wiped for r in others):
             yield "a second run begins while one is under way"
-        if not view.said(lambda o: o.get("paused") is None):
+        if mode != "Reload" and not view.said(lambda o: o.get("paused") is None):
             yield "a run begins while the release is paused"
         if mode == "First" and self.promoted and self.stable:
             yield "a First run begins although there is a stable revision"
@@ -208,8 +208,9 @@ class Transitions:
         began = datetime.datetime.fromisoformat(clock["startTime"]).timestamp()
         selected = max(self.selected_at.values(), default=0.0)
         held = self._view.server.now().timestamp() - began
-        if held - self.paused_ticks < hold - 0.01:
-            yield f"step {step} was held {held:.1f} s, {self.paused_ticks} of them paused, not {hold} s"
+        paused = 0 if spec["mode"] == "Reload" else self.paused_ticks  # a return is never paused
+        if held - paused < hold - 0.01:
+            yield f"step {step} was held {held:.1f} s, {paused} of them paused, not {hold} s"
         if self._view.now() - selected < hold - 0.01:
             yield f"traffic moved {self._view.now() - selected:.1f} s ago, the hold is {hold} s"
         if self.blind_ticks > 15:
