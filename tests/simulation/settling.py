@@ -69,22 +69,25 @@ def _may_wait(view: View, run: api.Object) -> bool:
     """Return whether a run may wait for a person, for ever."""
     spec, status = run["spec"], run.get("status") or {}
     judging = spec["judging"]
-    behaviour = view.behaviour(spec["revision"])
-    spoken = [
-        check
-        for check in status.get("checks") or ()
-        if check.get("verdict") == "Pass" or check.get("skipped")
-    ]
-    if phase_of(run) == "Checking" and len(spoken) == len(judging["checks"]) and not status.get("outputs"):
-        return True  # in ReferenceNotRecorded
-    approval = judging["strategy"].get("approval", "None")
-    if approval == "BeforeTraffic" and phase_of(run) == "Checking":
-        return all(check.get("verdict") or check.get("skipped") for check in status.get("checks") or ())
-    if approval == "BeforeFull" and phase_of(run) == "Checking" and len(spoken) < len(judging["checks"]):
+    phase, approval = phase_of(run), judging["strategy"].get("approval", "None")
+    if phase == "Checking":
+        return _checked(view, run) and (approval != "None" or not status.get("outputs"))
+    if phase != "Holding":
         return False
-    if approval == "BeforeFull" and phase_of(run) in {"Checking", "Holding"}:
-        passing = all(slo["verdict"] == "Pass" for slo in status.get("slos") or ())
-        return passing and bool(status.get("step", 0) == len(judging["strategy"]["steps"]))
-    if phase_of(run) == "Holding" and behaviour == "mute":
+    if view.behaviour(spec["revision"]) == "mute":
         return bool(judging["onInconclusive"] == "Hold")
-    return False
+    passing = all(slo["verdict"] == "Pass" for slo in status.get("slos") or ())
+    return passing and approval == "BeforeFull" and status["step"] == len(judging["strategy"]["steps"])
+
+
+def _checked(view: View, run: api.Object) -> bool:
+    """Return whether every check has said what lets the run go on."""
+    spec, found = run["spec"], {c["name"]: c for c in (run.get("status") or {}).get("checks") or ()}
+    return all(
+        found.get(check["name"], {}).get("verdict") == "Pass"
+        or found.get(check["name"], {}).get("skipped")
+        or (
+            found.get(check["name"], {}).get("verdict") and view.excused(spec["revision"], check["name"], run)
+        )
+        for check in spec["judging"]["checks"]
+    )
