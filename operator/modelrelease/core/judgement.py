@@ -105,13 +105,21 @@ def voided(here: Situation) -> list[api_run.CheckStatus]:
 def retried(here: Situation) -> list[api_run.CheckStatus] | None:
     """Return the statuses with the next attempt of a check that measured nothing, when it is due."""
     for index, status in enumerate(here.status.checks):
-        if status.verdict in {None, Verdict.PASS, Verdict.FAIL} or status.name in here.waived:
-            continue
-        if here.observing or (due := retry_time(status)) is None or here.now < due:
+        if not unfinished(here, status) or (due := retry_time(status)) is None or here.now < due:
             continue
         again = api_run.CheckStatus(name=status.name, attempt=status.attempt + 1)
         return [*here.status.checks[:index], again, *here.status.checks[index + 1 :]]
     return None
+
+
+def unfinished(here: Situation, status: api_run.CheckStatus) -> bool:
+    """Return whether a check must speak again: it measured nothing, or what it recorded is lost."""
+    if here.observing or status.name in here.waived or (status.verdict is None and not status.skipped):
+        return False
+    if status.verdict not in {None, Verdict.PASS, Verdict.FAIL}:
+        return True
+    records = {check.name for check in required_checks(here) if check.embedding_parity is not None}
+    return status.verdict is not Verdict.FAIL and status.name in records and not outputs_stored(here)
 
 
 def retry_time(status: api_run.CheckStatus) -> datetime.datetime | None:
@@ -223,7 +231,9 @@ def expired(here: Situation) -> Expired | None:
     return Expired(api_run.Outcome.ROLLED_BACK, overdue)
 
 
-_ERROR_REASONS = frozenset({reasons.ERROR_DEADLINE, reasons.CHECK_ERROR_DEADLINE})
+_ERROR_REASONS = frozenset(
+    {reasons.ERROR_DEADLINE, reasons.CHECK_ERROR_DEADLINE, reasons.REFERENCE_NOT_RECORDED}
+)
 
 
 def overdue_evidence(here: Situation) -> observation.Problem | None:
@@ -238,8 +248,12 @@ def overdue_evidence(here: Situation) -> observation.Problem | None:
 def _overdue_check(here: Situation) -> observation.Problem | None:
     seconds = here.strategy.deadlines.check_seconds
     gate = _gate(here, required_checks(here))
-    if gate.passed or here.elapsed() < seconds:
+    if here.elapsed() < seconds or (gate.passed and outputs_stored(here)):
         return None
+    if gate.passed:
+        return observation.Problem(
+            reasons.REFERENCE_NOT_RECORDED, f"The candidate's outputs could not be stored within {seconds} s."
+        )
     unresolved = next((s for s in latest_checks(here) if s.name == gate.unresolved), None)
     if unresolved is None:
         return observation.Problem(reasons.CHECK_DEADLINE, f"Not every check has spoken within {seconds} s.")

@@ -46,7 +46,7 @@ def _moments(here: Situation) -> Iterator[datetime.datetime]:
         yield started + datetime.timedelta(seconds=seconds)
     for check in here.status.checks:
         retry = judgement.retry_time(check)
-        if check.verdict not in {None, judgement.Verdict.PASS, judgement.Verdict.FAIL} and retry is not None:
+        if retry is not None and judgement.unfinished(here, check):
             yield retry
 
 

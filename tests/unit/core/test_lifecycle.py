@@ -66,6 +66,25 @@ def test_no_traffic_before_the_outputs_are_stored():
     assert after(given.observed([given.run("Checking", checks=checks)], candidate=1)) is None
 
 
+def test_outputs_that_were_lost_are_recorded_again():
+    spoken = api_run.CheckStatus(name="parity", verdict=Verdict.PASS, completion_time=given.ago(10))
+    following = lifecycle.transition(
+        given.observed([given.run("Checking", checks=[spoken])], candidate=1), NOW
+    )
+    assert following is not None
+    assert [(check.verdict, check.attempt) for check in following.checks] == [(None, 2)]
+
+
+@pytest.mark.parametrize(("policy", "acts"), [("Hold", False), ("RollBack", True)])
+def test_outputs_that_can_never_be_stored_follow_the_policy_of_errors(policy, acts):
+    spoken = api_run.CheckStatus(name="parity", verdict=Verdict.PASS, completion_time=NOW)
+    run = given.run("Checking", elapsed=3601, checks=[spoken])
+    seen = given.observed([run], candidate=1)
+    desired = observation.Desired(CANDIDATE, given.DIGEST, given.judging(onError=policy), stored=True)
+    seen = dataclasses.replace(seen, release=dataclasses.replace(seen.release, desired=desired))
+    assert (after(seen) == ("Returning", 0)) is acts
+
+
 @pytest.mark.parametrize("verdict", [Verdict.ERROR, Verdict.NO_DATA, Verdict.INCONCLUSIVE, None])
 def test_only_pass_lets_a_check_through(verdict):
     checks = [api_run.CheckStatus(name="parity", verdict=verdict, completion_time=NOW)]
