@@ -74,7 +74,7 @@ def _may_wait(view: View, run: api.Object) -> bool:
         return _checked(view, run) and (approval != "None" or not status.get("outputs"))
     if phase != "Holding":
         return False
-    if view.behaviour(spec["revision"]) == "mute":
+    if judging["slos"] and view.behaviour(spec["revision"]) == "mute":
         return bool(judging["onInconclusive"] == "Hold")
     passing = all(slo["verdict"] == "Pass" for slo in status.get("slos") or ())
     return passing and approval == "BeforeFull" and status["step"] == len(judging["strategy"]["steps"])
