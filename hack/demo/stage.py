@@ -51,6 +51,8 @@ class Stage:
         name: str = RELEASE,
     ) -> None:
         self.kube = kube.Kube(kubeconfig)
+        own = kubeconfig.parent / "bin" / "kubectl"
+        self._kubectl = str(own) if own.exists() else "kubectl"
         self.images, self.say, self.namespace, self.name = images, say, namespace, name
         self.account = account.Account(self.kube, namespace, name, say)
 
@@ -102,7 +104,7 @@ class Stage:
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Run kubectl against the cluster and return what it printed."""
         done = subprocess.run(
-            ["kubectl", "--kubeconfig", str(self.kube.kubeconfig), *arguments],
+            [self._kubectl, "--kubeconfig", str(self.kube.kubeconfig), *arguments],
             input=stdin,
             capture_output=True,
             text=True,
