@@ -284,9 +284,7 @@ def _checking(here: Situation) -> Next:
 
 
 def _shift(here: Situation, step: int) -> Next:
-    # A Reload brings users back from a rejected revision: it waits for nobody.
-    gated = step == here.last_step and here.run.spec.mode is not Mode.RELOAD
-    if gated and not here.approved(api_spec.Approval.BEFORE_FULL):
+    if step == here.last_step and not here.approved(api_spec.Approval.BEFORE_FULL):
         return None
     live_since = here.status.live_since or here.now
     return _enter(here, Phase.SHIFTING, step, live_since=live_since)
