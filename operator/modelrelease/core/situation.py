@@ -141,7 +141,7 @@ class Situation:
         return len(set(spaces)) > 1
 
     def approved(self, stage: api_spec.Approval) -> bool:
-        """Return whether the strategy's gate at this stage is open. A Reload waits for nobody: it is a return."""
+        """Return whether the gate at this stage is open. A Reload waits for nobody: it is a return."""
         free = target.forced(self.observed, self.candidate) or self.run.spec.mode is api_run.Mode.RELOAD
         if self.strategy.approval is not stage or free:
             return True
