@@ -117,10 +117,14 @@ def percentile(latencies: Sequence[float], share: int) -> float | None:
 
 
 def texts(seed: int) -> Iterator[str]:
-    """Give texts without end, with capitals: every second one has 60 to 100 words, the others are short."""
+    """Give texts without end, with capitals: every second one has 115 to 150 words, the others are short.
+
+    A long one costs MiniLM more than 40 ms of CPU. A pod limited to 200m gets 20 ms in each period of 100 ms, so
+    such a text reaches into a third period whenever it comes, and takes more than 100 ms.
+    """
     choose = random.Random(seed)  # noqa: S311 - texts, not secrets
     while True:
-        length = choose.randint(60, 85)
+        length = choose.randint(115, 135)
         long: list[str] = []
         while len(long) < length:
             long += f"{choose.choice(NAMES)}: {choose.choice(PHRASES)}.".split()

@@ -309,7 +309,7 @@ def test_half_of_the_texts_are_long_and_have_capitals() -> None:
     found = list(islice(loadgen.texts(7), 100))
     assert found == list(islice(loadgen.texts(7), 100))
     lengths = [len(text.split()) for text in found]
-    assert all(60 <= length <= 100 for length in lengths[::2])
+    assert all(115 <= length <= 150 for length in lengths[::2])
     assert all(length <= 12 for length in lengths[1::2])
     assert all(text != text.lower() for text in found)
 
