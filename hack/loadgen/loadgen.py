@@ -119,7 +119,7 @@ def percentile(latencies: Sequence[float], share: int) -> float | None:
 def texts(seed: int) -> Iterator[str]:
     """Give texts without end, with capitals: every second one has 115 to 150 words, the others are short.
 
-    A long one costs MiniLM more than 40 ms of CPU. A pod limited to 200m gets 20 ms in each period of 100 ms, so
+    A long one costs MiniLM more than 40 ms of CPU. A pod limited to 200m gets 20 ms in each period of 100 ms:
     such a text reaches into a third period whenever it comes, and takes more than 100 ms.
     """
     choose = random.Random(seed)  # noqa: S311 - texts, not secrets
