@@ -38,6 +38,8 @@ class Server(http.server.BaseHTTPRequestHandler):
                 gate.set()
         if self.path == "/health" and not GATES["ready"].is_set():
             self.answer(503, {"status": "loading"})
+        elif self.path == "/v1/models":
+            self.answer(200, {"object": "list", "data": [{"id": "toy"}]})
         else:
             self.answer(200, {"tag": os.environ.get("TAG", "")})
 
