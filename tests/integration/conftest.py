@@ -9,12 +9,14 @@ from pathlib import Path
 import kubernetes
 import pytest
 import yaml
-from kubernetes.client import ApiClient, ApiException, ApiextensionsV1Api, CoreV1Api
+from kubernetes.client import ApiClient, ApiException, ApiextensionsV1Api, CoreV1Api, CustomObjectsApi
 
 ROOT = Path(__file__).parents[2]
 CRDS = ROOT / "crds"
 APPLY = "application/apply-patch+yaml"
-ESTABLISHED_SECONDS = 30
+ESTABLISHED_SECONDS = 60
+STEADY = 10
+"""So many answers in a row: a new kind's storage is initialised once more after it was established."""
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +45,22 @@ def api_client(kubeconfig: str) -> ApiClient:
     while missing := [name for name in names if not _established(crds, name)]:
         assert time.monotonic() < deadline, f"{missing} did not become Established"
         time.sleep(0.1)
+    answers = 0
+    while answers < STEADY:
+        assert time.monotonic() < deadline, "our kinds are not served"
+        answers = answers + 1 if all(_served(client, name) for name in names) else 0
+        time.sleep(0.1)
     return client
+
+
+def _served(client: ApiClient, name: str) -> bool:
+    plural, _, group = name.partition(".")
+    try:
+        CustomObjectsApi(client).list_cluster_custom_object(group, "v1alpha1", plural)
+    except ApiException as error:
+        assert error.status in {404, 429, 503}, error
+        return False
+    return True
 
 
 def _established(crds: ApiextensionsV1Api, name: str) -> bool:
