@@ -151,7 +151,7 @@ MUTANTS: Final[dict[str, Patch]] = {
     "the checks need not have passed": _replace(judgement, "checks_done", lambda here: True),
     "outputs need not be stored": _replace(judgement, "outputs_stored", _skip_outputs),
     "any approval will do": _replace(situation.Situation, "approved", _any_approval),
-    "the canary never yields": _replace(pods, "yield_needed", lambda stable, candidate, now: False),
+    "the canary never yields": _replace(pods, "yield_needed", lambda stable, now: False),
 }
 
 

@@ -15,7 +15,7 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
-from modelrelease.api import reasons, verdict
+from modelrelease.api import reasons
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
 from modelrelease.core import judgement, observation, pods, target
@@ -24,7 +24,6 @@ from modelrelease.core.situation import Situation
 Phase = api_run.Phase
 Mode = api_run.Mode
 Outcome = api_run.Outcome
-Verdict = verdict.Verdict
 
 Next = api_run.RunStatus | None
 
@@ -254,7 +253,7 @@ def _queued(here: Situation) -> Next:
 
 
 def _starting(here: Situation) -> Next:
-    if pods.yield_needed(here.stable_pods, here.candidate_pods, here.now):
+    if pods.yield_needed(here.stable_pods, here.now):
         # It is Ready still: only a turn without a transition takes its pods away.
         return None
     ready = pods.warm(here.observed.revisions[here.candidate], here.strategy.canary.warmup_seconds, here.now)
@@ -266,7 +265,7 @@ def _starting(here: Situation) -> Next:
 
 
 def _checking(here: Situation) -> Next:
-    if judgement.pods_replaced(here) or pods.yield_needed(here.stable_pods, here.candidate_pods, here.now):
+    if judgement.pods_replaced(here) or pods.yield_needed(here.stable_pods, here.now):
         return _enter(here, Phase.STARTING, checks=judgement.voided(here), checked_pods=[])
     again = judgement.retried(here)
     if again is not None:

@@ -235,7 +235,7 @@ def _not_placed(revision: observation.Revision, alive: Sequence[observation.Pod]
 # --- Questions that guards ask ------------------------------------------------------------------------------
 
 
-def yield_needed(stable: Standing, _candidate: Standing, now: datetime.datetime) -> bool:
+def yield_needed(stable: Standing, now: datetime.datetime) -> bool:
     """Return whether a canary that serves nobody must make room for a stable pod.
 
     It stays so for as long as stable waits, whether or not the canary still has pods: else the canary would

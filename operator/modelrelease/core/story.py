@@ -299,7 +299,7 @@ def _progress(here: Situation) -> Story:
 
 def _starting(here: Situation) -> Story:
     standing = here.candidate_pods
-    if pods.yield_needed(here.stable_pods, standing, here.now):
+    if pods.yield_needed(here.stable_pods, here.now):
         message = f"The canary made room for a stable pod. {here.stable_pods.message}"
         return _moving(Shown.WAITING_FOR_CAPACITY, reasons.YIELDED, message)
     return _waiting(here) or _moving(

@@ -80,16 +80,11 @@ def _split_traffic(here: Situation) -> Traffic:
     assert here.stable is not None
     if here.widened:
         return here.observed.traffic
-    third = any(
-        pods.classify(revision, here.now).present
-        for revision in here.observed.revisions.values()
-        if revision.name not in {here.stable, here.candidate}
-    )
     candidate, stable = here.candidate_pods, here.stable_pods
     share_kept = candidate.alive <= here.split.candidate and stable.ready >= min(
-        here.split.stable, here.stable_pods.desired
+        here.split.stable, stable.desired
     )
-    if third or candidate.ready == 0 or not share_kept:
+    if _third_present(here) or candidate.ready == 0 or not share_kept:
         return _never_empty(here.observed, here.stable)
     return Traffic(Selects.WIDENED)
 
@@ -102,14 +97,18 @@ def _final_traffic(here: Situation) -> Traffic:
     ready = here.candidate_pods.ready
     if ready >= max(1, here.floor):
         return Traffic(Selects.PINNED, here.candidate)
-    third = any(
+    if ready == 0 or _third_present(here):
+        return here.observed.traffic if here.widened else _never_empty(here.observed, here.stable)
+    return Traffic(Selects.WIDENED)
+
+
+def _third_present(here: Situation) -> bool:
+    """Whether a widened selector would catch pods of a revision that is neither stable nor candidate."""
+    return any(
         pods.classify(revision, here.now).present
         for revision in here.observed.revisions.values()
         if revision.name not in {here.stable, here.candidate}
     )
-    if ready == 0 or third:
-        return here.observed.traffic if here.widened else _never_empty(here.observed, here.stable)
-    return Traffic(Selects.WIDENED)
 
 
 # --- Pods ---------------------------------------------------------------------------------------------------
@@ -123,7 +122,7 @@ def _targets(here: Situation) -> Mapping[str, int]:
         return {here.stable: here.replicas, here.candidate: _returning_target(here)}
     if phase in {Phase.STARTING, Phase.CHECKING}:
         stable, canary = planner.check_targets(here.replicas, here.ceiling, here.canary_replicas)
-        if pods.yield_needed(here.stable_pods, here.candidate_pods, here.now):
+        if pods.yield_needed(here.stable_pods, here.now):
             return {here.stable: here.replicas, here.candidate: 0}
         return {here.stable: stable, here.candidate: canary}
     if phase in {Phase.SHIFTING, Phase.HOLDING} and not here.final:

@@ -166,6 +166,8 @@ def test_a_canary_that_must_yield_gives_its_pods_up_and_stays_away():
     starting = given.observed([given.run("Starting")], candidate=1, revisions=[stable])
     assert after(starting) is None
     assert traffic.wanted_of(starting, NOW).targets[CANDIDATE] == 0
+    gone = given.observed([given.run("Starting")], candidate=0, revisions=[stable])
+    assert traffic.wanted_of(gone, NOW).targets[CANDIDATE] == 0
 
 
 def test_state_that_is_unknown_says_how_to_make_it_known():

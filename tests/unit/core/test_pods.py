@@ -202,14 +202,14 @@ def test_yield_after_a_minute(unschedulable: int, waited: int):
         build.pod(f"p{n}", ready=False, scheduled_time=None, unschedulable_since=since)
         for n in range(unschedulable)
     ]
-    needed = pods.yield_needed(standing(*found), pods.Standing(build.CANDIDATE), NOW)
+    needed = pods.yield_needed(standing(*found), NOW)
     assert needed is (unschedulable > 0 and waited >= 60)
 
 
 @pytest.mark.parametrize(("waited", "needed"), [(59, False), (60, True)])
 def test_yield_at_the_minute(waited: int, *, needed: bool):
     stuck = standing(build.pod(ready=False, scheduled_time=None, unschedulable_since=build.at(1000 - waited)))
-    assert pods.yield_needed(stuck, pods.Standing(build.CANDIDATE), NOW) is needed
+    assert pods.yield_needed(stuck, NOW) is needed
 
 
 def test_who_has_all_its_pods_waits_for_nothing():
@@ -219,8 +219,7 @@ def test_who_has_all_its_pods_waits_for_nothing():
 
 def test_it_still_yields_once_the_canary_is_gone():
     stuck = standing(build.pod(ready=False, scheduled_time=None, unschedulable_since=build.T0))
-    gone = pods.Standing(build.CANDIDATE, desired=0)
-    assert pods.yield_needed(stuck, gone, NOW)
+    assert pods.yield_needed(stuck, NOW)
 
 
 def test_warm_pods():
