@@ -82,14 +82,11 @@ def _parity(dimensions: int) -> Iterator[Row]:
     recorded = _unit(generator.standard_normal((items, dimensions)))
     answered = _unit(recorded + 1e-6 * generator.standard_normal(recorded.shape))
     refused = np.zeros(items, dtype=np.bool_)
-    header = reference.new_header(
-        golden, revision="r000000000a", numeric_class=v.NumericClass.FP32, refused=refused, noise=(0.0, 0.0)
-    )
     opponent = comparison.Opponent(
         party=schema.Party(role=v.Role.STABLE, revision="r000000000a"),
         role="Stable",
         numeric_class=v.NumericClass.FP32,
-        recorded=reference.Reference(header, recorded, "sha256:" + "0" * 64),
+        recorded=reference.Recording(tuple(item.id for item in golden.items), recorded, refused, (0.0, 0.0)),
     )
     limits = gates.Limits((), frozenset())
 

@@ -7,9 +7,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
-from canary_checks import failure, request, result, runner, schema
+from canary_checks import failure, operation, request, result, runner, schema
 from canary_checks import vocabulary as v
-from canary_checks.golden import pack as golden_pack
 from canary_checks.parity import comparison, reference
 
 CHECKS: Final[dict[str, request.ProbeKind]] = {
@@ -61,11 +60,11 @@ def run(task: Task) -> list[schema.CheckResult]:
 
 
 async def _run(task: Task) -> list[schema.CheckResult]:
-    against = await _opponents(task)
+    known = await _known(task)
     results = []
     for check in task.checks:
         asked = _request(task, task.url, check, record=task.record is not None and check == "parity")
-        outcome = await runner.run(asked, against)
+        outcome = await runner.run(asked, known)
         recorded = result.parse_evidence(result.EVIDENCE_PREFIX + outcome.evidence)
         if task.record is not None and recorded is not None and recorded.reference is not None:
             task.record.write_bytes(recorded.reference.content())
@@ -73,7 +72,7 @@ async def _run(task: Task) -> list[schema.CheckResult]:
     return results
 
 
-async def _opponents(task: Task) -> Sequence[comparison.Opponent]:
+async def _known(task: Task) -> Sequence[comparison.Known]:
     """Read the reference from its file, or record it from its URL."""
     if task.reference is not None:
         recorded = reference.load(str(task.reference), None)
@@ -87,15 +86,8 @@ async def _opponents(task: Task) -> Sequence[comparison.Opponent]:
         recorded = reference.decode(evidence.reference.content())
     else:
         return ()
-    reference.require_same_items(recorded, golden_pack.builtin("TextV1"))
-    party = schema.Party(
-        role=v.Role.RECORDED,
-        revision=recorded.header.revision,
-        digest=recorded.digest,
-        recorded_time=recorded.header.recorded_time,
-        numeric_class=recorded.header.numeric_class,
-    )
-    return (comparison.Opponent(party, "Recorded", recorded.header.numeric_class, recorded),)
+    header = recorded.header
+    return (comparison.Known(v.Role.RECORDED, header.revision, header.numeric_class, recorded),)
 
 
 def _request(task: Task, url: str, check: str, *, record: bool) -> request.CheckRequest:
@@ -107,12 +99,17 @@ def _request(task: Task, url: str, check: str, *, record: bool) -> request.Check
         nonce=secrets.token_urlsafe(16),
         pod=request.PodIdentity(name="none", uid="none"),
         url=url,
-        operation=request.Operation(
-            name="embed", protocol="OpenAIEmbeddings", path=task.path, model=task.model
+        operations=(
+            operation.Operation(
+                name="embeddings",
+                protocol=v.Protocol.OPENAI_EMBEDDINGS,
+                path=task.path,
+                model=task.model,
+            ),
         ),
         subject=request.Subject(revision="laptop"),
         numeric_class=task.numeric_class,
-        golden_set=request.GoldenSetName(builtin="TextV1"),
+        golden_set=request.GoldenSet(builtin="TextV1"),
         contract=task.contract,
         record=record,
         deadline_seconds=task.deadline_seconds,

@@ -1,11 +1,11 @@
 """What the operator asks of a check: one request, for one pod, given to a Job as JSON."""
 
-import re
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 import pydantic
 
+from canary_checks import operation
 from canary_checks import vocabulary as v
 
 DecimalText = Annotated[
@@ -29,26 +29,25 @@ class PodIdentity(v.Model):
     uid: v.Uid
 
 
-class Operation(v.Model):
-    """How to ask the model server."""
-
-    name: v.Name
-    protocol: Literal["OpenAIEmbeddings"]
-    path: Annotated[str, pydantic.StringConstraints(pattern=r"^/[!-~]{0,255}$")] = "/v1/embeddings"
-    model: Annotated[str, pydantic.StringConstraints(pattern=r"^[ -~]{1,253}$")] | None = None
-    """The served model's name; None for the first one that the server lists."""
-
-
 class Subject(v.Model):
     """The revision whose pod is probed."""
 
     revision: v.Revision
 
 
-class GoldenSetName(v.Model):
-    """Which golden set to send."""
+class GoldenSet(v.Model):
+    """Which golden set to send: one that ships with the checks, or a mounted folder and what it must hold."""
 
-    builtin: Literal["TextV1"]
+    builtin: Literal["TextV1"] | None = None
+    path: Annotated[str, pydantic.StringConstraints(pattern=r"^/[^\x00]{1,1023}$")] | None = None
+    digest: v.Digest | None = None
+    """Of the set; an other one is an error. None accepts what is there and reports its digest."""
+
+    @pydantic.model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.builtin is None) is (self.path is None):
+            raise ValueError("a golden set is either builtin or at a path")
+        return self
 
 
 class ReferenceSource(v.Model):
@@ -108,12 +107,14 @@ class CheckRequest(v.Model):
     attempt: Annotated[int, pydantic.Field(ge=1, le=1_000_000)]
     nonce: v.Nonce
     pod: PodIdentity
-    shard: Annotated[int, pydantic.Field(ge=0, le=10_000)] = 0
+    shard: Annotated[int, pydantic.Field(ge=0, le=63)] = 0
+    shards: Annotated[int, pydantic.Field(ge=1, le=64)] = 1
+    """Of how many shares of the golden set this probe sends the one numbered `shard`."""
     url: Annotated[str, pydantic.StringConstraints(pattern=r"^https?://[!-~]{1,500}$")]
-    operation: Operation
+    operations: Annotated[tuple[operation.Operation, ...], pydantic.Field(min_length=1, max_length=8)]
     subject: Subject
     numeric_class: v.NumericClass
-    golden_set: GoldenSetName
+    golden_set: GoldenSet
     references: Annotated[tuple[ReferenceSource, ...], pydantic.Field(max_length=3)] = ()
     contract: Contract = Contract()
     gates: Annotated[tuple[GateOverride, ...], pydantic.Field(max_length=16)] = ()
@@ -128,8 +129,8 @@ class CheckRequest(v.Model):
             raise ValueError("references must have distinct roles")
         if len({gate.metric for gate in self.gates}) != len(self.gates):
             raise ValueError("gates must have distinct metrics")
+        if len({one.name for one in self.operations}) != len(self.operations):
+            raise ValueError("operations must have distinct names")
+        if self.shard >= self.shards:
+            raise ValueError(f"there is no shard {self.shard} of {self.shards}")
         return self
-
-    def endpoint(self) -> str:
-        """Return the URL that the probes POST to."""
-        return re.sub(r"/+$", "", self.url) + self.operation.path

@@ -52,8 +52,6 @@ class ReferencePayload(v.Model):
     """Recorded golden outputs: a safetensors file in base64, with the digest of the file itself."""
 
     digest: v.Digest
-    items: v.Count
-    dimensions: v.Count
     safetensors: Annotated[str, pydantic.StringConstraints(max_length=EVIDENCE_LIMIT_BYTES)]
 
     @pydantic.model_validator(mode="after")

@@ -9,11 +9,14 @@ from collections.abc import Sequence
 
 import canary_checks
 from canary_checks import failure, request, result, schema
+from canary_checks import operation as operations
 from canary_checks import vocabulary as v
-from canary_checks.clients import openai_embeddings
+from canary_checks.clients import client as clients
+from canary_checks.clients import connect
 from canary_checks.golden import pack as golden_pack
-from canary_checks.parity import comparison
-from canary_checks.probes import contract, embedding_parity, finding, repeatability
+from canary_checks.golden import selection, store
+from canary_checks.parity import comparison, reference
+from canary_checks.probes import contract, embedding_parity, finding, merging, repeatability
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,14 +28,32 @@ class Outcome:
     exit_code: int
 
 
-async def run(asked: request.CheckRequest, against: Sequence[comparison.Opponent] | None = None) -> Outcome:
+@dataclasses.dataclass
+class _Progress:
+    """How far a check got; what is here survives an interruption."""
+
+    golden: golden_pack.Pack | None = None
+    used: int = 0
+    asked: list[clients.EmbeddingClient] = dataclasses.field(default_factory=list)
+    recordings: dict[str, reference.Recording] = dataclasses.field(default_factory=dict)
+
+    @property
+    def requests(self) -> schema.Requests:
+        return schema.Requests(
+            sent=sum(one.sent for one in self.asked),
+            failed=sum(one.failed for one in self.asked),
+            retried=sum(one.retried for one in self.asked),
+        )
+
+
+async def run(asked: request.CheckRequest, known: Sequence[comparison.Known] | None = None) -> Outcome:
     """Answer a request, whatever happens.
 
     Parameters
     ----------
     asked
         What to probe.
-    against
+    known
         References that are at hand already (the command line); None reads those of the request.
 
     Returns
@@ -41,42 +62,67 @@ async def run(asked: request.CheckRequest, against: Sequence[comparison.Opponent
     `Error/DeadlineExceeded`.
     """
     started = datetime.datetime.now(datetime.UTC)
-    golden = golden_pack.builtin(asked.golden_set.builtin)
-    client = openai_embeddings.OpenAIEmbeddings(
-        endpoint=asked.endpoint(),
-        model=asked.operation.model,
-        run=asked.run,
-        max_requests_per_second=asked.max_requests_per_second,
-    )
+    progress = _Progress()
     try:
-        async with client, asyncio.timeout(asked.deadline_seconds):
-            found = await _probe(client, asked, golden, against)
+        async with asyncio.timeout(asked.deadline_seconds):
+            found = await _probe(asked, progress, known)
     except failure.CheckError as error:
         found = _unjudged(error.verdict, error.reason, error.message)
     except (TimeoutError, asyncio.CancelledError):
         found = _unjudged(
             v.Verdict.ERROR,
             "DeadlineExceeded",
-            f"the check was ended before it was done, after {client.sent} requests; its deadline is"
-            f" {asked.deadline_seconds} s",
+            f"the check was ended before it was done, after {progress.requests.sent} requests; its deadline"
+            f" is {asked.deadline_seconds} s",
         )
     except Exception as error:  # noqa: BLE001 - a verdict must come out, never a traceback
         found = _unjudged(v.Verdict.ERROR, "InternalError", f"{type(error).__name__}: {error}")
-    return _bind(asked, golden, client, found, started)
+    return _bind(asked, progress, found, started)
 
 
 async def _probe(
-    client: openai_embeddings.OpenAIEmbeddings,
+    asked: request.CheckRequest, progress: _Progress, known: Sequence[comparison.Known] | None
+) -> finding.Finding:
+    """Probe every operation of the request, one after the other."""
+    progress.golden = store.load(asked.golden_set)
+    found = {}
+    for operation in asked.operations:
+        golden = selection.select(progress.golden, operation.modality, shard=asked.shard, shards=asked.shards)
+        if not golden.items:
+            raise failure.CheckError(
+                "GoldenSetUnfit",
+                f"the golden set {progress.golden.name} has no item of modality {operation.modality}, which"
+                f" the operation {operation.name} needs",
+            )
+        client = connect.connect(
+            operation,
+            url=asked.url,
+            run=asked.run,
+            max_requests_per_second=asked.max_requests_per_second,
+        )
+        progress.asked.append(client)
+        async with client:
+            made = await _probe_one(client, asked, operation, golden, known)
+        found[operation.name] = made
+        if made.recorded is not None:
+            progress.recordings[operation.name] = made.recorded
+    return merging.merge(found)
+
+
+async def _probe_one(
+    client: clients.EmbeddingClient,
     asked: request.CheckRequest,
-    golden: golden_pack.Pack,
-    against: Sequence[comparison.Opponent] | None,
+    operation: operations.Operation,
+    golden: selection.Selection,
+    known: Sequence[comparison.Known] | None,
 ) -> finding.Finding:
     if asked.check.kind is v.CheckKind.CONTRACT:
         return await contract.probe(client, asked, golden)
     if asked.check.kind is v.CheckKind.REPEATABILITY:
         return await repeatability.probe(client, asked, golden)
-    references = comparison.opponents(asked, golden) if against is None else against
-    return await embedding_parity.probe(client, asked, golden, references)
+    found = comparison.load(asked) if known is None else known
+    against = comparison.opponents(found, operation.name, golden)
+    return await embedding_parity.probe(client, asked, golden, against)
 
 
 def _unjudged(verdict: v.Verdict, reason: str, message: str) -> finding.Finding:
@@ -86,12 +132,9 @@ def _unjudged(verdict: v.Verdict, reason: str, message: str) -> finding.Finding:
 
 
 def _bind(
-    asked: request.CheckRequest,
-    golden: golden_pack.Pack,
-    client: openai_embeddings.OpenAIEmbeddings,
-    found: finding.Finding,
-    started: datetime.datetime,
+    asked: request.CheckRequest, progress: _Progress, found: finding.Finding, started: datetime.datetime
 ) -> Outcome:
+    golden = progress.golden
     full = schema.CheckResult(
         schema_version=v.SCHEMA,
         check=schema.CheckName(
@@ -115,7 +158,9 @@ def _bind(
             digest=golden.digest,
             items=len(golden.items),
             used=found.items_used,
-        ),
+        )
+        if golden is not None
+        else None,
         verdict=found.verdict,
         reason=found.reason,
         message=found.message,
@@ -125,14 +170,17 @@ def _bind(
         worst=found.worst,
         diagnosis=found.diagnosis,
         series=found.series,
-        requests=schema.Requests(sent=client.sent, failed=client.failed, retried=client.retried),
+        requests=progress.requests,
         timings=schema.Timings(
             start_time=started,
             completion_time=datetime.datetime.now(datetime.UTC),
         ),
         versions=schema.Versions(checks=canary_checks.__version__, python=platform.python_version()),
     )
-    evidence, truncated = _evidence(full, found.recorded)
+    # A recording is whole or it is no reference.
+    whole = golden is not None and len(progress.recordings) == len(asked.operations)
+    recorded = _recorded(asked, golden, progress.recordings) if golden is not None and whole else None
+    evidence, truncated = _evidence(full, recorded)
     content = evidence.encode()
     summary = schema.EvidenceSummary(
         digest=result.digest(content), size_bytes=len(content), truncated=truncated
@@ -144,28 +192,30 @@ def _bind(
     )
 
 
-def _evidence(full: schema.CheckResult, recorded: tuple[bytes, int, int] | None) -> tuple[str, bool]:
+def _recorded(
+    asked: request.CheckRequest, golden: golden_pack.Pack, recordings: dict[str, reference.Recording]
+) -> bytes:
+    return reference.new(
+        golden, recordings, revision=asked.subject.revision, numeric_class=asked.numeric_class
+    )
+
+
+def _evidence(full: schema.CheckResult, recorded: bytes | None) -> tuple[str, bool]:
     """Write the evidence; what does not fit into 1 MiB is left out, plots before the recording."""
     payload = None
-    if recorded is not None:
-        content, items, dimensions = recorded
-        # Too large a recording is left out without being built: base64 alone would pass the limit of the
-        # model.
-        if len(content) * 4 // 3 < result.EVIDENCE_LIMIT_BYTES:
-            payload = result.ReferencePayload(
-                digest=result.digest(content),
-                items=items,
-                dimensions=dimensions,
-                safetensors=base64.b64encode(content).decode(),
-            )
+    # Too large a recording is left out without being built: base64 alone would pass the limit of the model.
+    if recorded is not None and len(recorded) * 4 // 3 < result.EVIDENCE_LIMIT_BYTES:
+        payload = result.ReferencePayload(
+            digest=result.digest(recorded), safetensors=base64.b64encode(recorded).decode()
+        )
     lost = recorded is not None and payload is None
     bare = full.model_copy(update={"series": {}})
-    for kept, reference, truncated in (
+    for kept, attached, truncated in (
         (full, payload, lost),
         (bare, payload, True),
         (bare, None, True),
     ):
-        text = result.dump(result.Evidence(result=kept, reference=reference))
+        text = result.dump(result.Evidence(result=kept, reference=attached))
         if len(text.encode()) <= result.EVIDENCE_LIMIT_BYTES:
             return text, truncated
     raise AssertionError("the bounds of a result are far below 1 MiB")

@@ -71,6 +71,22 @@ class CheckKind(enum.StrEnum):
     JOB = "Job"
 
 
+class Modality(enum.StrEnum):
+    """What an operation reads."""
+
+    TEXT = "Text"
+    IMAGE = "Image"
+
+
+class Protocol(enum.StrEnum):
+    """How a model server is asked."""
+
+    OPENAI_EMBEDDINGS = "OpenAIEmbeddings"
+    TEXT_EMBEDDINGS_INFERENCE = "TextEmbeddingsInference"
+    OPEN_INFERENCE_V2 = "OpenInferenceV2"
+    GENERIC_JSON = "GenericJSON"
+
+
 class Role(enum.StrEnum):
     """What a revision is in a comparison."""
 

@@ -5,7 +5,6 @@ users. Requests are counted exactly, because a reader may subtract them from the
 """
 
 import asyncio
-import dataclasses
 import hashlib
 import itertools
 import json
@@ -16,10 +15,10 @@ from typing import Any, Final, Self
 
 import httpx
 import numpy as np
-import numpy.typing as npt
 
-from canary_checks import failure
+from canary_checks import failure, inputs
 from canary_checks import vocabulary as v
+from canary_checks.clients import client
 
 _CONNECT_ATTEMPTS: Final = 4
 _BACKOFF_SECONDS: Final = 0.5
@@ -28,53 +27,6 @@ _REFUSALS: Final = frozenset({400, 413, 422})
 # Shorter than the keep-alive of common servers (uvicorn: 5 s): a connection they close cannot swallow a
 # request.
 _KEEPALIVE_SECONDS: Final = 2.0
-
-Vector = npt.NDArray[np.float32]
-
-
-class Refused(failure.CheckError):
-    """The server said that it will not embed this input."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """What one request brought back, not yet judged.
-
-    Attributes
-    ----------
-    model
-        The model that the server says it is, or None when it does not say.
-    indices
-        The `index` of each vector, in the order of the response.
-    vectors
-        One float32 vector for each index; a value that JSON cannot say (null) is NaN.
-    """
-
-    model: str | None
-    indices: tuple[int, ...]
-    vectors: tuple[Vector, ...]
-
-    def in_order(self, count: int) -> list[Vector]:
-        """Return the vectors in the order of the inputs.
-
-        Parameters
-        ----------
-        count
-            How many texts were sent.
-
-        Raises
-        ------
-        CheckError
-            ``ResponseInvalid``: the indices are not 0 to count - 1, each once.
-        """
-        if sorted(self.indices) != list(range(count)):
-            raise failure.CheckError(
-                "ResponseInvalid",
-                f"the server answered {count} texts with {len(self.vectors)} vectors of the indices"
-                f" {sorted(self.indices)[:8]}",
-            )
-        by_index = dict(zip(self.indices, self.vectors, strict=True))
-        return [by_index[i] for i in range(count)]
 
 
 class OpenAIEmbeddings:
@@ -153,28 +105,11 @@ class OpenAIEmbeddings:
                 ) from error
         return self._served
 
-    async def embed(self, texts: Sequence[str]) -> Answer:
-        """Ask for the embeddings of some texts with one request.
-
-        Parameters
-        ----------
-        texts
-            At least one text.
-
-        Returns
-        -------
-        What came back, structurally sound but not judged.
-
-        Raises
-        ------
-        Refused
-            Status 400, 413 or 422.
-        CheckError
-            ``EndpointUnreachable``, ``EndpointTimeout``, ``EndpointError`` (another status, a broken
-            connection) or ``ResponseInvalid``.
-        """
+    async def embed(self, asked: Sequence[inputs.Input]) -> client.Answer:
+        """Ask for the embeddings of some texts with one request; see `client.EmbeddingClient.embed`."""
+        texts = [one.content for one in asked if isinstance(one, inputs.Text)]
         content = json.dumps(
-            {"model": await self.model(), "input": list(texts), "encoding_format": "float"}
+            {"model": await self.model(), "input": texts, "encoding_format": "float"}
         ).encode()
         for attempt in range(1, _CONNECT_ATTEMPTS + 1):
             await self._pace()
@@ -196,7 +131,11 @@ class OpenAIEmbeddings:
                 raise
         raise AssertionError("the last attempt returns or raises")
 
-    async def _ask(self, content: bytes) -> Answer:
+    async def tokenize(self, texts: Sequence[str]) -> list[tuple[int, ...]] | None:  # noqa: ARG002
+        """The protocol has no such route."""
+        return None
+
+    async def _ask(self, content: bytes) -> client.Answer:
         headers = {
             "content-type": "application/json",
             v.TRACE_HEADER: f"00-{self._trace}-{next(self._spans):016x}-01",
@@ -215,7 +154,7 @@ class OpenAIEmbeddings:
                 "EndpointError", f"{self._endpoint} broke the connection: {_said(error)}"
             ) from error
         if response.status_code in _REFUSALS:
-            raise Refused("RequestRefused", _status(self._endpoint, response.status_code, body))
+            raise client.Refused("RequestRefused", _status(self._endpoint, response.status_code, body))
         if not response.is_success:
             raise failure.CheckError("EndpointError", _status(self._endpoint, response.status_code, body))
         return _parse(body)
@@ -242,7 +181,7 @@ async def _bounded(response: httpx.Response) -> bytes:
     return b"".join(parts)
 
 
-def _parse(body: bytes) -> Answer:
+def _parse(body: bytes) -> client.Answer:
     try:
         answer = json.loads(body)
     except ValueError as error:
@@ -253,7 +192,7 @@ def _parse(body: bytes) -> Answer:
     if not isinstance(data, list):
         raise failure.CheckError("ResponseInvalid", "the response has no list `data`")
     model = answer.get("model")
-    return Answer(
+    return client.Answer(
         model=model if isinstance(model, str) else None,
         indices=tuple(_index(entry) for entry in data),
         vectors=tuple(_vector(entry["embedding"]) for entry in data),
@@ -269,7 +208,7 @@ def _index(entry: Any) -> int:
     return index
 
 
-def _vector(values: Any) -> Vector:
+def _vector(values: Any) -> client.Vector:
     if not isinstance(values, list) or not values:
         raise failure.CheckError("ResponseInvalid", "an `embedding` is not a list of numbers")
     if not all(x is None or (isinstance(x, int | float) and not isinstance(x, bool)) for x in values):

@@ -46,6 +46,11 @@ class Item(v.Model):
     twin: Twin | None = None
 
     @property
+    def modality(self) -> v.Modality:
+        """What an operation must read to be asked about this item."""
+        return v.Modality.TEXT
+
+    @property
     def words(self) -> int:
         """Number of words separated by white space: no tokenizer makes fewer tokens of plain words."""
         return len(self.text.split())
@@ -97,37 +102,6 @@ class Pack(v.Model):
             separators=(",", ":"),
         )
         return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The ids of the items, in the order of the rows of every output."""
-        return tuple(item.id for item in self.items)
-
-    def index(self) -> dict[str, int]:
-        """Return the row of each item by its id."""
-        return {item.id: row for row, item in enumerate(self.items)}
-
-    def sample(self, per_stratum: int, *, without: frozenset[str] = frozenset()) -> tuple[int, ...]:
-        """Choose rows from every stratum, the same ones every time.
-
-        Parameters
-        ----------
-        per_stratum
-            How many of each stratum, at least 1.
-        without
-            Strata to leave out.
-
-        Returns
-        -------
-        Rows in ascending order, the first `per_stratum` of each stratum.
-        """
-        taken: dict[str, int] = {}
-        rows = []
-        for row, item in enumerate(self.items):
-            if item.stratum not in without and taken.get(item.stratum, 0) < per_stratum:
-                taken[item.stratum] = taken.get(item.stratum, 0) + 1
-                rows.append(row)
-        return tuple(rows)
 
 
 def strip_accents(text: str) -> str:

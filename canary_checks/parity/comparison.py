@@ -1,6 +1,7 @@
 """A candidate's rows against a reference's: which are compared, how they are judged, which failed."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from canary_checks import failure, request, schema
 from canary_checks import vocabulary as v
-from canary_checks.golden import pack as golden_pack
+from canary_checks.golden import selection
 from canary_checks.parity import distance, gates, numeric, reference
 
 _AGAINST: Final[dict[v.Role, gates.Against]] = {
@@ -25,7 +26,7 @@ class Opponent:
     party: schema.Party
     role: gates.Against
     numeric_class: v.NumericClass
-    recorded: reference.Reference
+    recorded: reference.Recording
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +53,23 @@ class Comparison:
     norm_limit: float
 
 
-def opponents(asked: request.CheckRequest, golden: golden_pack.Pack) -> list[Opponent]:
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """A reference as it was read, before it is known which of its rows a probe needs."""
+
+    role: v.Role
+    revision: v.Revision
+    numeric_class: v.NumericClass
+    reference: reference.Reference
+
+
+def load(asked: request.CheckRequest) -> list[Known]:
     """Read the references of a request.
 
     Parameters
     ----------
     asked
         The request; each reference is a file that is mounted beside the check.
-    golden
-        The items that the references must have been recorded with.
 
     Returns
     -------
@@ -71,19 +80,53 @@ def opponents(asked: request.CheckRequest, golden: golden_pack.Pack) -> list[Opp
     CheckError
         ``ReferenceMissing``, ``ReferenceUnreadable`` or ``ReferenceMismatch``.
     """
-    found = []
-    for source in asked.references:
-        recorded = reference.load(source.path, source.digest)
-        reference.require_same_items(recorded, golden)
-        party = schema.Party(
+    return [
+        Known(
             role=source.role,
             revision=source.revision,
-            digest=recorded.digest,
-            recorded_time=recorded.header.recorded_time,
             numeric_class=source.numeric_class,
+            reference=reference.load(source.path, source.digest),
         )
-        found.append(Opponent(party, _AGAINST[source.role], source.numeric_class, recorded))
-    return found
+        for source in asked.references
+    ]
+
+
+def opponents(known: Sequence[Known], operation: str, golden: selection.Selection) -> list[Opponent]:
+    """Choose what the rows of one operation are compared with.
+
+    Parameters
+    ----------
+    known
+        The references.
+    operation
+        Whose outputs.
+    golden
+        The items that the references must have been recorded with.
+
+    Returns
+    -------
+    One opponent for each reference.
+
+    Raises
+    ------
+    CheckError
+        ``ReferenceMismatch``.
+    """
+    return [
+        Opponent(
+            party=schema.Party(
+                role=one.role,
+                revision=one.revision,
+                digest=one.reference.digest,
+                recorded_time=one.reference.header.recorded_time,
+                numeric_class=one.numeric_class,
+            ),
+            role=_AGAINST[one.role],
+            numeric_class=one.numeric_class,
+            recorded=reference.recording_of(one.reference, operation, golden),
+        )
+        for one in known
+    ]
 
 
 def compare(
@@ -129,14 +172,12 @@ def compare(
     paired = ~(refused | recorded.refused)
     cosine = distance.cosine(vectors, recorded.outputs)
     norm = distance.norm_deviation(vectors, recorded.outputs)
-    header = recorded.header
+    noise = recorded.noise or (None, None)
     cosine_limit = limits.of(
         gates.COSINE_DISTANCE_WORST,
-        numeric.calibrated(tolerance.cosine_distance, header.noise_cosine_distance),
+        numeric.calibrated(tolerance.cosine_distance, noise[0]),
     )
-    norm_limit = limits.of(
-        gates.NORM_DEVIATION_WORST, numeric.calibrated(tolerance.norm_deviation, header.noise_norm_deviation)
-    )
+    norm_limit = limits.of(gates.NORM_DEVIATION_WORST, numeric.calibrated(tolerance.norm_deviation, noise[1]))
     samples = int(paired.sum())
     judged = [
         gates.at_most(

@@ -124,14 +124,19 @@ def exactly(
     )
 
 
+PRECEDENCE: Final = (
+    v.Verdict.FAIL,
+    v.Verdict.ERROR,
+    v.Verdict.INCONCLUSIVE,
+    v.Verdict.NO_DATA,
+    v.Verdict.PASS,
+)
+"""Which verdict speaks for several: the first of these that is among them."""
+
+
 def verdict_of(gates: Sequence[schema.Gate]) -> v.Verdict:
     """Combine gates: Fail > Error > Inconclusive > NoData > Pass; no gate at all is NoData."""
-    order = (v.Verdict.FAIL, v.Verdict.ERROR, v.Verdict.INCONCLUSIVE, v.Verdict.NO_DATA)
-    found = {gate.verdict for gate in gates}
-    for verdict in order:
-        if verdict in found:
-            return verdict
-    return v.Verdict.PASS if found else v.Verdict.NO_DATA
+    return min((gate.verdict for gate in gates), key=PRECEDENCE.index, default=v.Verdict.NO_DATA)
 
 
 def worst(values: Scalars) -> float:

@@ -5,7 +5,8 @@ import datetime
 import json
 import pathlib
 import struct
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,28 +17,63 @@ import safetensors.numpy
 from canary_checks import failure, result
 from canary_checks import vocabulary as v
 from canary_checks.golden import pack as golden_pack
+from canary_checks.golden import selection
 
-_TENSOR = "outputs"
+_TENSOR = "embedding/"
+_METADATA = "reference"
 _MATRIX = 2
 _HEADER_LENGTH = struct.Struct("<Q")
+SCHEMA: Literal["golden.modelrelease.dev/reference/v1"] = "golden.modelrelease.dev/reference/v1"
+
+
+class RecordedOperation(v.Model):
+    """What the header says of the rows of one operation.
+
+    `items` are the ids of the golden items, in the order of the rows; `refused` those that the server
+    refused. The noise is the worst ``1 - cos`` and norm deviation of an A/A run.
+    """
+
+    items: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+    noise_cosine_distance: float | None = None
+    noise_norm_deviation: float | None = None
 
 
 class Header(v.Model):
-    """What the metadata of a reference says; safetensors allows strings only, so numbers are in JSON."""
+    """Where a reference comes from; it travels as JSON in the metadata of the file."""
 
-    schema_version: Annotated[str, pydantic.Field(pattern=r"^golden\.modelrelease\.dev/reference/v1$")] = (
-        pydantic.Field(validation_alias="schema", serialization_alias="schema")
+    schema_version: Literal["golden.modelrelease.dev/reference/v1"] = pydantic.Field(
+        validation_alias="schema", serialization_alias="schema"
     )
     pack: v.Short
     pack_version: v.Short
     pack_digest: v.Digest
-    items: tuple[str, ...]
-    refused: tuple[str, ...] = ()
+    operations: Annotated[dict[v.Name, RecordedOperation], pydantic.Field(min_length=1, max_length=8)]
     revision: v.Revision
     numeric_class: v.NumericClass
     recorded_time: pydantic.AwareDatetime
-    noise_cosine_distance: float | None = None
-    noise_norm_deviation: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """The outputs of one operation.
+
+    Attributes
+    ----------
+    items
+        Ids of the golden items, in the order of the rows.
+    outputs
+        Shape ``[items, dimensions]``, float32; a row of an item that the server refused is NaN.
+    refused
+        Shape ``[items]``: which items the server refused.
+    noise
+        Worst ``1 - cos`` and norm deviation of an A/A run, or None when there was none.
+    """
+
+    items: tuple[str, ...]
+    outputs: npt.NDArray[np.float32]
+    refused: npt.NDArray[np.bool_]
+    noise: tuple[float, float] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,24 +84,18 @@ class Reference:
     ----------
     header
         Where they come from.
-    outputs
-        Shape ``[items, dimensions]``, float32; a row of an item that the server refused is NaN.
+    recordings
+        The outputs, by the operation's name.
     digest
         SHA-256 of the file.
     """
 
     header: Header
-    outputs: npt.NDArray[np.float32]
+    recordings: Mapping[str, Recording]
     digest: str
 
-    @property
-    def refused(self) -> npt.NDArray[np.bool_]:
-        """Which rows the server refused to embed, shape ``[items]``."""
-        refused = set(self.header.refused)
-        return np.array([item in refused for item in self.header.items], dtype=np.bool_)
 
-
-def encode(header: Header, outputs: npt.NDArray[np.float32]) -> bytes:
+def encode(header: Header, outputs: Mapping[str, npt.NDArray[np.float32]]) -> bytes:
     """Write a reference.
 
     Parameters
@@ -73,7 +103,7 @@ def encode(header: Header, outputs: npt.NDArray[np.float32]) -> bytes:
     header
         Where the outputs come from.
     outputs
-        Shape ``[items, dimensions]``, float32.
+        By operation: shape ``[items, dimensions]``, float32.
 
     Returns
     -------
@@ -84,11 +114,12 @@ def encode(header: Header, outputs: npt.NDArray[np.float32]) -> bytes:
     ValueError
         There are not as many rows as items.
     """
-    if outputs.ndim != _MATRIX or len(outputs) != len(header.items):
-        raise ValueError(f"outputs of shape {outputs.shape} for {len(header.items)} items")
-    said = header.model_dump(mode="json", by_alias=True, exclude_none=True)
-    metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in said.items()}
-    return safetensors.numpy.save({_TENSOR: np.ascontiguousarray(outputs, dtype=np.float32)}, metadata)
+    for name, said in header.operations.items():
+        if outputs[name].ndim != _MATRIX or len(outputs[name]) != len(said.items):
+            raise ValueError(f"outputs of shape {outputs[name].shape} for {len(said.items)} items")
+    text = header.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
+    tensors = {_TENSOR + name: np.ascontiguousarray(rows, dtype=np.float32) for name, rows in outputs.items()}
+    return safetensors.numpy.save(tensors, {_METADATA: text})
 
 
 def decode(content: bytes) -> Reference:
@@ -113,20 +144,25 @@ def decode(content: bytes) -> Reference:
         tensors = safetensors.numpy.load(content)
         (length,) = _HEADER_LENGTH.unpack_from(content)
         metadata = json.loads(content[_HEADER_LENGTH.size : _HEADER_LENGTH.size + length])["__metadata__"]
-        header = Header.model_validate_json(json.dumps(_said(metadata)), by_alias=True, by_name=False)
+        header = Header.model_validate_json(metadata[_METADATA], by_alias=True, by_name=False)
+        recordings = {
+            name: _recording(said, tensors[_TENSOR + name]) for name, said in header.operations.items()
+        }
     except (safetensors.SafetensorError, struct.error, ValueError, KeyError, TypeError) as error:
         raise failure.CheckError("ReferenceUnreadable", f"the reference cannot be read: {error}") from error
-    outputs = tensors.get(_TENSOR)
-    if (
-        outputs is None
-        or outputs.dtype != np.float32
-        or outputs.ndim != _MATRIX
-        or len(outputs) != len(header.items)
-    ):
-        raise failure.CheckError(
-            "ReferenceUnreadable", "the reference holds no float32 tensor `outputs` with one row per item"
-        )
-    return Reference(header, outputs, result.digest(content))
+    return Reference(header, recordings, result.digest(content))
+
+
+def _recording(said: RecordedOperation, outputs: npt.NDArray[Any]) -> Recording:
+    if outputs.dtype != np.float32 or outputs.ndim != _MATRIX or len(outputs) != len(said.items):
+        raise ValueError("it holds no float32 matrix with one row per item")
+    noise = said.noise_cosine_distance, said.noise_norm_deviation
+    return Recording(
+        items=said.items,
+        outputs=outputs,
+        refused=np.isin(np.array(said.items), np.array(said.refused, dtype=str)),
+        noise=(noise[0], noise[1]) if noise[0] is not None and noise[1] is not None else None,
+    )
 
 
 def load(path: str, expected_digest: str | None) -> Reference:
@@ -162,66 +198,79 @@ def load(path: str, expected_digest: str | None) -> Reference:
     return decode(content)
 
 
-def require_same_items(reference: Reference, golden: golden_pack.Pack) -> None:
-    """Make sure that row i of a reference is item i of a golden set.
+def recording_of(reference: Reference, operation: str, golden: selection.Selection) -> Recording:
+    """Return the outputs of an operation whose row i is item i of a selection.
+
+    Parameters
+    ----------
+    reference
+        Where to look.
+    operation
+        Its name.
+    golden
+        The items that the candidate is asked about.
 
     Raises
     ------
     CheckError
-        ``ReferenceMismatch``: another set, another version or other items; nothing is adjusted silently.
+        ``ReferenceMismatch``: another set, another version, other items or no such operation; nothing is
+        adjusted silently.
     """
     header = reference.header
-    recorded = (header.pack, header.pack_version, header.pack_digest, header.items)
-    if recorded != (golden.name, golden.version, golden.digest, golden.ids):
+    recording = reference.recordings.get(operation)
+    if recording is None:
+        raise failure.CheckError(
+            "ReferenceMismatch", f"the reference of {header.revision} has no operation {operation}"
+        )
+    recorded = (header.pack, header.pack_version, header.pack_digest, recording.items)
+    if recorded != (golden.pack.name, golden.pack.version, golden.pack.digest, golden.ids):
         raise failure.CheckError(
             "ReferenceMismatch",
             f"the reference of {header.revision} was recorded with {header.pack} {header.pack_version}"
-            f" ({header.pack_digest[:14]}, {len(header.items)} items), this check sends {golden.name}"
-            f" {golden.version} ({golden.digest[:14]}, {len(golden.items)} items): record it again",
+            f" ({header.pack_digest[:14]}, {len(recording.items)} items), this check sends {golden.pack.name}"
+            f" {golden.pack.version} ({golden.pack.digest[:14]}, {len(golden.items)} items): record it again",
         )
+    return recording
 
 
-def new_header(
-    golden: golden_pack.Pack,
+def new(
+    pack: golden_pack.Pack,
+    recordings: Mapping[str, Recording],
     *,
     revision: str,
     numeric_class: v.NumericClass,
-    refused: npt.NDArray[np.bool_],
-    noise: tuple[float, float] | None,
-) -> Header:
-    """Describe outputs that were recorded just now.
+) -> bytes:
+    """Write a reference of outputs that were recorded just now.
 
     Parameters
     ----------
-    golden
+    pack
         What was sent.
+    recordings
+        The outputs, by the operation's name.
     revision, numeric_class
         Of the server that answered.
-    refused
-        Shape ``[items]``: which items it refused.
-    noise
-        Worst ``1 - cos`` and norm deviation of an A/A run, or None when there was none.
 
     Returns
     -------
-    The header of the reference.
+    The bytes of a safetensors file.
     """
-    return Header(
-        schema_version="golden.modelrelease.dev/reference/v1",
-        pack=golden.name,
-        pack_version=golden.version,
-        pack_digest=golden.digest,
-        items=golden.ids,
-        refused=tuple(i for i, no in zip(golden.ids, refused, strict=True) if no),
+    header = Header(
+        schema_version=SCHEMA,
+        pack=pack.name,
+        pack_version=pack.version,
+        pack_digest=pack.digest,
+        operations={
+            name: RecordedOperation(
+                items=made.items,
+                refused=tuple(i for i, no in zip(made.items, made.refused, strict=True) if no),
+                noise_cosine_distance=made.noise[0] if made.noise else None,
+                noise_norm_deviation=made.noise[1] if made.noise else None,
+            )
+            for name, made in recordings.items()
+        },
         revision=revision,
         numeric_class=numeric_class,
         recorded_time=datetime.datetime.now(datetime.UTC).replace(microsecond=0),
-        noise_cosine_distance=noise[0] if noise else None,
-        noise_norm_deviation=noise[1] if noise else None,
     )
-
-
-def _said(metadata: dict[str, str]) -> dict[str, object]:
-    """Undo the strings that safetensors makes of lists and numbers."""
-    structured = {"items", "refused", "noiseCosineDistance", "noiseNormDeviation"}
-    return {key: json.loads(value) if key in structured else value for key, value in metadata.items()}
+    return encode(header, {name: made.outputs for name, made in recordings.items()})

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from canary_checks import failure
-from canary_checks.clients import openai_embeddings
+from canary_checks.clients import client as clients
 from canary_checks.golden import pack as golden_pack
+from canary_checks.golden import selection
 
 BATCH: Final = 8
 # Servers with a hard input limit refuse what is longer; any other refusal means that the question was wrong.
@@ -33,7 +34,10 @@ class Outputs:
 
 
 async def ask(
-    client: openai_embeddings.OpenAIEmbeddings, items: Sequence[golden_pack.Item], batch: int = BATCH
+    client: clients.EmbeddingClient,
+    golden: selection.Selection,
+    items: Sequence[golden_pack.Item],
+    batch: int = BATCH,
 ) -> Outputs:
     """Embed items, `batch` of them in one request.
 
@@ -41,6 +45,8 @@ async def ask(
     ----------
     client
         Of the server.
+    golden
+        Where the items are from.
     items
         At least one.
     batch
@@ -56,9 +62,9 @@ async def ask(
         The server cannot be asked, refuses an item that is not a long one, or gives vectors of several
         lengths.
     """
-    rows: list[openai_embeddings.Vector | None] = []
+    rows: list[clients.Vector | None] = []
     for start in range(0, len(items), batch):
-        rows.extend(await _ask_once(client, items[start : start + batch]))
+        rows.extend(await _ask_once(client, golden, items[start : start + batch]))
     lengths = {len(row) for row in rows if row is not None}
     if len(lengths) != 1:
         raise failure.CheckError(
@@ -75,21 +81,21 @@ async def ask(
 
 
 async def _ask_once(
-    client: openai_embeddings.OpenAIEmbeddings, items: Sequence[golden_pack.Item]
-) -> list[openai_embeddings.Vector | None]:
+    client: clients.EmbeddingClient, golden: selection.Selection, items: Sequence[golden_pack.Item]
+) -> list[clients.Vector | None]:
     """Send one request; where it is refused and a long item may be why, send its items one by one."""
     try:
-        answer = await client.embed([item.text for item in items])
-    except openai_embeddings.Refused as refusal:
+        answer = await client.embed([golden.input(item) for item in items])
+    except clients.Refused as refusal:
         if all(item.stratum not in _MAY_BE_REFUSED for item in items):
             raise
         if len(items) == 1:
             return [None]
-        singles: list[openai_embeddings.Vector | None] = []
+        singles: list[clients.Vector | None] = []
         for item in items:
             try:
-                singles.extend(await _ask_once(client, [item]))
-            except openai_embeddings.Refused as again:
+                singles.extend(await _ask_once(client, golden, [item]))
+            except clients.Refused as again:
                 raise again from refusal
         return singles
     return list(answer.in_order(len(items)))

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from canary_checks import failure, request, schema
 from canary_checks import vocabulary as v
-from canary_checks.clients import openai_embeddings
+from canary_checks.clients import client as clients
 from canary_checks.golden import pack as golden_pack
+from canary_checks.golden import selection
 from canary_checks.parity import distance, gates, numeric
 from canary_checks.probes import asking, finding
 
@@ -34,12 +35,12 @@ class _Seen:
     answers: int = 0
     wrong_counts: int = 0
     other_models: list[str] = dataclasses.field(default_factory=list)
-    vectors: dict[str, openai_embeddings.Vector] = dataclasses.field(default_factory=dict)
+    vectors: dict[str, clients.Vector] = dataclasses.field(default_factory=dict)
     reordered: int = 0
 
 
 async def probe(
-    client: openai_embeddings.OpenAIEmbeddings, asked: request.CheckRequest, golden: golden_pack.Pack
+    client: clients.EmbeddingClient, asked: request.CheckRequest, golden: selection.Selection
 ) -> finding.Finding:
     """Judge a server's answers by themselves.
 
@@ -66,7 +67,7 @@ async def probe(
     seen = _Seen()
     items = [golden.items[row] for row in golden.sample(_PER_STRATUM, without=_LONG)]
     for start in range(0, len(items), asking.BATCH):
-        await _ask(client, items[start : start + asking.BATCH], await client.model(), seen)
+        await _ask(client, golden, items[start : start + asking.BATCH], await client.model(), seen)
     dimensions = _dimensions(seen, asked.contract.dimensions)
     judged = [
         gates.exactly("WrongCountResponses", seen.wrong_counts, 0, samples=seen.answers),
@@ -95,16 +96,20 @@ async def probe(
     if seen.wrong_counts or dimensions.verdict is not v.Verdict.PASS:
         # Answers that do not fit together cannot be compared with each other: what is known is enough.
         return _conclude(tuple(judged), seen, len(items), distance.norms(rows[finite]))
-    judged.append(await _order(client, everything, named, tolerance))
+    judged.append(await _order(client, golden, everything, named, tolerance))
     if asked.contract.max_input_tokens is not None:
         judged.append(await _input_limit(client, golden, asked.contract.max_input_tokens, tolerance))
     return _conclude(tuple(judged), seen, len(items), distance.norms(rows[finite]))
 
 
 async def _ask(
-    client: openai_embeddings.OpenAIEmbeddings, items: Sequence[golden_pack.Item], model: str, seen: _Seen
+    client: clients.EmbeddingClient,
+    golden: selection.Selection,
+    items: Sequence[golden_pack.Item],
+    model: str | None,
+    seen: _Seen,
 ) -> None:
-    answer = await client.embed([item.text for item in items])
+    answer = await client.embed([golden.input(item) for item in items])
     seen.answers += 1
     if answer.model != model:
         seen.other_models.append(answer.model or "none")
@@ -134,7 +139,8 @@ def _distinct(plain: npt.NDArray[np.float32], tolerance: numeric.Tolerance) -> s
 
 
 async def _order(
-    client: openai_embeddings.OpenAIEmbeddings,
+    client: clients.EmbeddingClient,
+    golden: selection.Selection,
     items: Sequence[golden_pack.Item],
     named: dict[str, npt.NDArray[np.float32]],
     tolerance: numeric.Tolerance,
@@ -142,7 +148,7 @@ async def _order(
     """Judge that row i of a batch is text i: no other row may be nearer to what the text gets alone."""
     if not items:
         return gates.exactly("MisplacedRows", 0, 0, samples=0)
-    singles = await asking.ask(client, items, batch=1)
+    singles = await asking.ask(client, golden, items, batch=1)
     batch = np.stack([named[item.id] for item in items])
     if singles.vectors.shape != batch.shape or not np.isfinite(singles.vectors).all():
         return gates.exactly("MisplacedRows", len(items), 0, samples=len(items))
@@ -153,13 +159,13 @@ async def _order(
 
 
 async def _input_limit(
-    client: openai_embeddings.OpenAIEmbeddings,
-    golden: golden_pack.Pack,
+    client: clients.EmbeddingClient,
+    golden: selection.Selection,
     max_input_tokens: int,
     tolerance: numeric.Tolerance,
 ) -> schema.Gate:
     """Judge that texts within the declared limit are read to their end: each differs from its beginning."""
-    row_of = golden.index()
+    row_of = golden.rows
     within = [
         (item, golden.items[row_of[item.twin.of]])
         for item in golden.items
@@ -170,7 +176,7 @@ async def _input_limit(
     needed = list({item.id: item for pair in within for item in pair}.values())
     if not needed:
         return gates.exactly("UnreadEndings", 0, 0, samples=0)
-    outputs = await asking.ask(client, needed)
+    outputs = await asking.ask(client, golden, needed)
     at = {item.id: row for row, item in enumerate(needed)}
     longer = np.array([at[item.id] for item, _ in within])
     shorter = np.array([at[twin.id] for _, twin in within])

@@ -11,8 +11,8 @@ import numpy as np
 
 from canary_checks import failure, request, schema
 from canary_checks import vocabulary as v
-from canary_checks.clients import openai_embeddings
-from canary_checks.golden import pack as golden_pack
+from canary_checks.clients import client as clients
+from canary_checks.golden import selection
 from canary_checks.parity import comparison, diagnosis, distance, gates, movement, numeric, reference
 from canary_checks.probes import asking, finding, parity_report
 
@@ -30,9 +30,9 @@ class _SecondLook:
 
 
 async def probe(
-    client: openai_embeddings.OpenAIEmbeddings,
+    client: clients.EmbeddingClient,
     asked: request.CheckRequest,
-    golden: golden_pack.Pack,
+    golden: selection.Selection,
     against: Sequence[comparison.Opponent],
 ) -> finding.Finding:
     """Embed the whole golden set and compare it with every reference.
@@ -62,7 +62,7 @@ async def probe(
         raise failure.CheckError(
             "ReferenceMissing", "there is no reference to compare with", verdict=v.Verdict.NO_DATA
         )
-    outputs = await asking.ask(client, golden.items)
+    outputs = await asking.ask(client, golden, golden.items)
     answered = outputs.vectors[~outputs.refused]
     bad = int((~distance.finite_rows(answered)).sum())
     judged = [gates.exactly("NonFiniteRows", bad, 0, samples=len(answered))]
@@ -82,8 +82,8 @@ async def probe(
 
 
 async def _diagnose(
-    client: openai_embeddings.OpenAIEmbeddings,
-    golden: golden_pack.Pack,
+    client: clients.EmbeddingClient,
+    golden: selection.Selection,
     outputs: asking.Outputs,
     compared: comparison.Comparison,
     pair_class: v.NumericClass,
@@ -105,8 +105,8 @@ async def _diagnose(
 
 
 async def _look_again(
-    client: openai_embeddings.OpenAIEmbeddings,
-    golden: golden_pack.Pack,
+    client: clients.EmbeddingClient,
+    golden: selection.Selection,
     outputs: asking.Outputs,
     compared: comparison.Comparison,
 ) -> _SecondLook | None:
@@ -118,8 +118,8 @@ async def _look_again(
     batch = np.arange(start, min(start + asking.BATCH, len(golden.items)))
     alone = moved[:: max(1, len(moved) // _ASKED_ALONE)][:_ASKED_ALONE]
     try:
-        again = await asking.ask(client, [golden.items[row] for row in batch])
-        singles = await asking.ask(client, [golden.items[row] for row in alone], batch=1)
+        again = await asking.ask(client, golden, [golden.items[row] for row in batch])
+        singles = await asking.ask(client, golden, [golden.items[row] for row in alone], batch=1)
     except failure.CheckError:
         # The verdict stands without the second look; only the blame is less certain.
         return None
@@ -134,18 +134,18 @@ async def _look_again(
 
 
 async def _record(
-    client: openai_embeddings.OpenAIEmbeddings,
+    client: clients.EmbeddingClient,
     asked: request.CheckRequest,
-    golden: golden_pack.Pack,
+    golden: selection.Selection,
     outputs: asking.Outputs,
-) -> tuple[schema.Gate, tuple[bytes, int, int] | None]:
+) -> tuple[schema.Gate, reference.Recording | None]:
     """Make a reference of the outputs, if the server is near enough to itself to be one.
 
     A sample is asked again, one text at a time: how far the same model is from itself in other batches
     becomes the reference's own noise, and a server beyond the class's ceiling is no reference.
     """
     rows = [row for row in golden.sample(_NOISE_PER_STRATUM) if not outputs.refused[row]]
-    again = await asking.ask(client, [golden.items[row] for row in rows], batch=1)
+    again = await asking.ask(client, golden, [golden.items[row] for row in rows], batch=1)
     if again.vectors.shape[1] != outputs.vectors.shape[1]:
         raise failure.CheckError(
             "ResponseInvalid", "the server changed the number of dimensions while it was asked"
@@ -159,11 +159,4 @@ async def _record(
     steady = gates.at_most(gates.BATCH_DISTANCE_WORST, noise[0], ceiling, samples=len(rows))
     if steady.verdict is not v.Verdict.PASS:
         return steady, None
-    header = reference.new_header(
-        golden,
-        revision=asked.subject.revision,
-        numeric_class=asked.numeric_class,
-        refused=outputs.refused,
-        noise=noise,
-    )
-    return steady, (reference.encode(header, outputs.vectors), *outputs.vectors.shape)
+    return steady, reference.Recording(golden.ids, outputs.vectors, outputs.refused, noise)

@@ -4,6 +4,7 @@ import dataclasses
 
 from canary_checks import schema
 from canary_checks import vocabulary as v
+from canary_checks.parity import reference
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,8 +22,7 @@ class Finding:
     items_used
         How many golden items were sent.
     recorded
-        A safetensors file with the golden outputs and its ``(items, dimensions)``, when recording was asked
-        for.
+        The golden outputs, when recording was asked for.
     """
 
     verdict: v.Verdict
@@ -36,4 +36,4 @@ class Finding:
     diagnosis: schema.DiagnosisReport | None = None
     series: dict[str, tuple[v.Number, ...]] = dataclasses.field(default_factory=dict)
     references: tuple[schema.Party, ...] = ()
-    recorded: tuple[bytes, int, int] | None = None
+    recorded: reference.Recording | None = None

@@ -7,9 +7,9 @@ import numpy as np
 
 from canary_checks import schema
 from canary_checks import vocabulary as v
-from canary_checks.golden import pack as golden_pack
+from canary_checks.golden import selection
 from canary_checks.parity import comparison as paired
-from canary_checks.parity import gates
+from canary_checks.parity import gates, reference
 from canary_checks.probes import finding
 
 MINIMUM_ITEMS: Final = 64
@@ -17,11 +17,11 @@ _WORST_SHOWN: Final = 5
 
 
 def conclude(
-    golden: golden_pack.Pack,
+    golden: selection.Selection,
     judged: tuple[schema.Gate, ...],
     comparisons: Sequence[paired.Comparison],
     blame: schema.DiagnosisReport | None,
-    recorded: tuple[bytes, int, int] | None,
+    recorded: reference.Recording | None,
 ) -> finding.Finding:
     """Put a verdict on the gates and explain it.
 
@@ -36,7 +36,7 @@ def conclude(
     blame
         The diagnosis of the first comparison with failed rows.
     recorded
-        The recording, its items and its dimensions.
+        The recording.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def conclude(
 
 
 def _sentence(
-    golden: golden_pack.Pack,
+    golden: selection.Selection,
     *,
     verdict: v.Verdict,
     judged: Sequence[schema.Gate],
@@ -114,7 +114,7 @@ def _summary(comparison: paired.Comparison) -> str:
     return f"1 − cos worst {worst:.2g} against {comparison.opponent.role}"
 
 
-def _measurements(golden: golden_pack.Pack, comparison: paired.Comparison) -> list[schema.Measurement]:
+def _measurements(golden: selection.Selection, comparison: paired.Comparison) -> list[schema.Measurement]:
     ranked = np.where(comparison.paired, np.nan_to_num(comparison.cosine, nan=np.inf), -1.0)
     worst_row = int(np.argmax(ranked))
     role = comparison.opponent.role
@@ -129,7 +129,7 @@ def _measurements(golden: golden_pack.Pack, comparison: paired.Comparison) -> li
     ]
 
 
-def _strata(golden: golden_pack.Pack, comparison: paired.Comparison) -> tuple[schema.Stratum, ...]:
+def _strata(golden: selection.Selection, comparison: paired.Comparison) -> tuple[schema.Stratum, ...]:
     names = list(dict.fromkeys(item.stratum for item in golden.items))
     found = []
     for name in names:
@@ -147,7 +147,7 @@ def _strata(golden: golden_pack.Pack, comparison: paired.Comparison) -> tuple[sc
     return tuple(found)
 
 
-def _worst(golden: golden_pack.Pack, comparison: paired.Comparison) -> tuple[schema.WorstItem, ...]:
+def _worst(golden: selection.Selection, comparison: paired.Comparison) -> tuple[schema.WorstItem, ...]:
     rank = np.where(np.isnan(comparison.cosine), np.inf, comparison.cosine)
     order = [int(row) for row in np.argsort(-rank, kind="stable") if comparison.failed[row]][:_WORST_SHOWN]
     return tuple(

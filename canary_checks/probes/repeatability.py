@@ -7,8 +7,8 @@ from typing import Final
 
 from canary_checks import request
 from canary_checks import vocabulary as v
-from canary_checks.clients import openai_embeddings
-from canary_checks.golden import pack as golden_pack
+from canary_checks.clients import client as clients
+from canary_checks.golden import selection
 from canary_checks.parity import distance, gates, numeric
 from canary_checks.probes import asking, finding
 
@@ -18,7 +18,7 @@ _SINGLES: Final = 8
 
 
 async def probe(
-    client: openai_embeddings.OpenAIEmbeddings, asked: request.CheckRequest, golden: golden_pack.Pack
+    client: clients.EmbeddingClient, asked: request.CheckRequest, golden: selection.Selection
 ) -> finding.Finding:
     """Send a sample of the golden set twice, in the same batches, and some of it one by one.
 
@@ -43,10 +43,10 @@ async def probe(
     limits = gates.Limits(asked.gates, ADJUSTABLE)
     tolerance = numeric.TOLERANCES[asked.numeric_class]
     items = [golden.items[row] for row in golden.sample(_PER_STRATUM)]
-    first = await asking.ask(client, items)
-    second = await asking.ask(client, items)
+    first = await asking.ask(client, golden, items)
+    second = await asking.ask(client, golden, items)
     alone = items[:: max(1, len(items) // _SINGLES)]
-    singles = await asking.ask(client, alone, batch=1)
+    singles = await asking.ask(client, golden, alone, batch=1)
 
     answered = ~(first.refused & second.refused)
     ids = [item.id for item, yes in zip(items, answered, strict=True) if yes]

@@ -133,12 +133,14 @@ def request(subject: Subject, references: Sequence[Recorded]) -> str:
     numeric_class = worse(judging.model.numeric_class, subject.run.spec.stable_numeric_class)
     contract = judging.model.contract.model_dump(mode="json", by_alias=True, exclude_none=True)
     asked = {
-        "operation": {
-            "name": operation.name,
-            "protocol": operation.protocol.value,
-            "path": operation.path,
-            "model": judging.model.served_name,
-        },
+        "operations": [
+            {
+                "name": operation.name,
+                "protocol": operation.protocol.value,
+                "path": operation.path,
+                "model": judging.model.served_name,
+            }
+        ],
         "numericClass": _named(numeric_class),
         "goldenSet": {"builtin": "TextV1"},
         "references": [

@@ -19,7 +19,7 @@ def raw_request(url: str, kind: str = "Contract", **changes: Any) -> dict[str, A
         "nonce": NONCE,
         "pod": {"name": "query-embedder-r9a1b4c-abc", "uid": "0b1e2f3a-22"},
         "url": url,
-        "operation": {"name": "embed", "protocol": "OpenAIEmbeddings", "model": "toy"},
+        "operations": [{"name": "embed", "protocol": "OpenAIEmbeddings", "model": "toy"}],
         "subject": {"revision": "r9a1b4c"},
         "numericClass": "fp32",
         "goldenSet": {"builtin": "TextV1"},

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from canary_checks import failure
+from canary_checks import failure, inputs
+from canary_checks.clients import client as clients
 from canary_checks.clients import openai_embeddings
 from tests.unit.canary_checks import toy_server
 
 
-async def embed(toy: toy_server.ToyServer, texts: list[str], **settings: Any) -> openai_embeddings.Answer:
+async def embed(toy: toy_server.ToyServer, texts: list[str], **settings: Any) -> clients.Answer:
     async with client_of(toy.url, **settings) as client:
-        return await client.embed(texts)
+        return await client.embed([inputs.Text(t) for t in texts])
 
 
 def client_of(url: str, **settings: Any) -> openai_embeddings.OpenAIEmbeddings:
@@ -33,8 +34,8 @@ def entry(embedding: object, index: object = 0) -> dict[str, object]:
 async def test_a_request_says_that_it_is_a_probe_and_what_it_wants():
     with toy_server.serving() as toy:
         async with client_of(toy.url) as client:
-            answer = await client.embed(["a cat", "a dog"])
-            await client.embed(["a bird"])
+            answer = await client.embed([inputs.Text(t) for t in ["a cat", "a dog"]])
+            await client.embed([inputs.Text(t) for t in ["a bird"]])
     assert (answer.model, answer.indices) == ("toy", (0, 1))
     assert toy.bodies[0] == {
         "model": "toy",
@@ -112,7 +113,7 @@ async def test_an_answer_that_is_none_is_an_error_with_its_reason(content, statu
     with toy_server.serving(alter=lambda *_: answering(content, status)) as toy:
         async with client_of(toy.url) as client:
             with pytest.raises(failure.CheckError) as caught:
-                await client.embed(["a"])
+                await client.embed([inputs.Text(t) for t in ["a"]])
     assert caught.value.reason == reason
     assert caught.value.message.isprintable()
     assert (status == 200) or str(status) in caught.value.message
@@ -133,7 +134,7 @@ async def test_a_server_that_does_not_answer_is_not_waited_for():
     with toy_server.serving(hang=True) as toy:
         async with client_of(toy.url, read_seconds=0.05) as client:
             with pytest.raises(failure.CheckError) as caught:
-                await client.embed(["a"])
+                await client.embed([inputs.Text(t) for t in ["a"]])
     assert caught.value.reason == "EndpointTimeout"
     assert (client.sent, client.failed, client.retried) == (1, 1, 0)
 
@@ -142,7 +143,7 @@ async def test_a_server_that_hangs_up_has_seen_the_request():
     with toy_server.serving(hang_up=True) as toy:
         async with client_of(toy.url) as client:
             with pytest.raises(failure.CheckError) as caught:
-                await client.embed(["a"])
+                await client.embed([inputs.Text(t) for t in ["a"]])
     assert caught.value.reason == "EndpointError"
     assert (client.sent, client.failed, client.retried, len(toy.bodies)) == (1, 1, 0, 1)
 
@@ -154,7 +155,7 @@ async def test_a_connection_that_nobody_takes_is_tried_again_and_was_no_request(
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         async with client_of(url) as client:
             with pytest.raises(failure.CheckError, match="4 attempts") as caught:
-                await client.embed(["a"])
+                await client.embed([inputs.Text(t) for t in ["a"]])
     assert caught.value.reason == "EndpointUnreachable"
     assert (client.sent, client.failed, client.retried) == (0, 0, 3)
 
@@ -177,7 +178,7 @@ async def test_requests_start_no_faster_than_the_rate(monkeypatch):
     with toy_server.serving() as toy:
         async with client_of(toy.url, max_requests_per_second=2) as client:
             for _ in range(4):
-                await client.embed(["a"])
+                await client.embed([inputs.Text(t) for t in ["a"]])
     assert len(waits) == 3
     assert all(b > a for a, b in itertools.pairwise(waits))
     assert 1.0 < waits[-1] <= 1.5
@@ -186,8 +187,8 @@ async def test_requests_start_no_faster_than_the_rate(monkeypatch):
 async def test_a_model_that_was_not_named_is_the_first_one_that_the_server_lists():
     with toy_server.serving(served_name="first") as toy:
         async with client_of(toy.url, model=None) as client:
-            await client.embed(["a cat"])
-            await client.embed(["a dog"])
+            await client.embed([inputs.Text(t) for t in ["a cat"]])
+            await client.embed([inputs.Text(t) for t in ["a dog"]])
             assert client.sent == 2
     assert [body["model"] for body in toy.bodies] == ["first", "first"]
 
@@ -196,5 +197,5 @@ async def test_a_server_that_lists_no_model_needs_the_name():
     with toy_server.serving(served_name="") as toy:
         async with client_of(toy.url, model=None) as client:
             with pytest.raises(failure.CheckError, match="servedName"):
-                await client.embed(["a cat"])
+                await client.embed([inputs.Text(t) for t in ["a cat"]])
     assert toy.bodies == []

@@ -15,7 +15,7 @@ from canary_checks.parity import diagnosis, distance, movement, numeric, signatu
 
 GOLDEN = pack.builtin("TextV1")
 N = len(GOLDEN.items)
-ROW = GOLDEN.index()
+ROW = {item.id: row for row, item in enumerate(GOLDEN.items)}
 RECORDINGS = np.load(pathlib.Path(__file__).with_name("recordings") / "minilm.npz")
 Vectors = npt.NDArray[np.float32]
 

@@ -4,9 +4,11 @@ import pathlib
 import pydantic
 import pytest
 
-from canary_checks.golden import pack
+from canary_checks import vocabulary as v
+from canary_checks.golden import pack, selection
 
 GOLDEN = pack.builtin("TextV1")
+ALL = selection.select(GOLDEN, v.Modality.TEXT)
 STRATA = {
     "plain", "cased", "accented-lower", "accented-cased", "long", "unicode", "whitespace", "numbers",
     "punctuation", "code", "prompt-prefix", "tiny", "repeated",
@@ -53,11 +55,11 @@ def test_long_items_are_beginnings_of_one_text_around_the_usual_limits():
 
 
 def test_a_sample_takes_from_every_stratum_and_is_always_the_same():
-    rows = GOLDEN.sample(2, without=frozenset({"long"}))
+    rows = ALL.sample(2, without=frozenset({"long"}))
     taken = [GOLDEN.items[row].stratum for row in rows]
     assert set(taken) == STRATA - {"long"}
     assert all(taken.count(stratum) == 2 for stratum in taken)
-    assert rows == GOLDEN.sample(2, without=frozenset({"long"})) == tuple(sorted(rows))
+    assert rows == ALL.sample(2, without=frozenset({"long"})) == tuple(sorted(rows))
 
 
 def item(number: int, text: str, differs: str | None = None, of: str = "p-001") -> dict[str, object]:

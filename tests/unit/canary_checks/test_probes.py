@@ -1,5 +1,6 @@
 """Each check against a real HTTP server that serves a right or a broken model."""
 
+import dataclasses
 import json
 import math
 from typing import Any
@@ -8,8 +9,8 @@ import pytest
 
 from canary_checks import request, result, runner, schema
 from canary_checks import vocabulary as v
-from canary_checks.clients import openai_embeddings
-from canary_checks.golden import pack
+from canary_checks.clients import connect
+from canary_checks.golden import pack, selection
 from canary_checks.parity import comparison, reference
 from canary_checks.probes import embedding_parity
 from tests.unit.canary_checks import asking, toy_server
@@ -403,7 +404,7 @@ async def test_long_items_that_both_sides_refuse_are_left_out(tmp_path):
         assert evidence.reference is not None
         path = tmp_path / "r"
         path.write_bytes(evidence.reference.content())
-        assert reference.decode(path.read_bytes()).refused.sum() == 4
+        assert reference.decode(path.read_bytes()).recordings["embed"].refused.sum() == 4
         source = {
             "role": "Stable",
             "revision": "r1",
@@ -426,19 +427,15 @@ async def test_long_items_that_both_sides_refuse_are_left_out(tmp_path):
 
 
 async def test_too_few_items_are_no_data_and_no_pass():
-    whole = pack.builtin("TextV1")
-    few = whole.model_copy(update={"items": whole.items[:20]})
+    whole = selection.select(pack.builtin("TextV1"), v.Modality.TEXT)
+    few = dataclasses.replace(whole, items=whole.items[:20])
     with toy_server.serving() as toy:
         asked = asking.ask(toy.url, "EmbeddingParity", record=True)
-        async with openai_embeddings.OpenAIEmbeddings(
-            endpoint=asked.endpoint(), model="toy", run="r"
-        ) as client:
+        async with connect.connect(asked.operations[0], url=toy.url, run="r") as client:
             first = await embedding_parity.probe(client, asked, few, ())
             assert first.recorded is not None
             party = schema.Party(role=v.Role.RECORDED, revision="r1")
-            opponent = comparison.Opponent(
-                party, "Recorded", v.NumericClass.FP32, reference.decode(first.recorded[0])
-            )
+            opponent = comparison.Opponent(party, "Recorded", v.NumericClass.FP32, first.recorded)
             found = await embedding_parity.probe(client, asked, few, [opponent])
     assert (found.verdict, found.reason) == ("NoData", "TooFewItems")
 
@@ -470,4 +467,7 @@ def test_a_request_with_what_no_check_reads_is_refused():
     with pytest.raises(ValueError, match="validation error"):
         asking.ask("ftp://127.0.0.1")
     assert isinstance(asking.ask("http://127.0.0.1:1/"), request.CheckRequest)
-    assert asking.ask("http://127.0.0.1:1/").endpoint() == "http://127.0.0.1:1/v1/embeddings"
+    assert (
+        asking.ask("http://127.0.0.1:1").operations[0].endpoint("http://127.0.0.1:1/")
+        == "http://127.0.0.1:1/v1/embeddings"
+    )

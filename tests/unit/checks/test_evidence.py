@@ -24,8 +24,6 @@ def log_line(*, recorded: bool) -> str:
     if recorded:
         full["reference"] = {
             "digest": CONTENT_DIGEST,
-            "items": 10,
-            "dimensions": 4,
             "safetensors": base64.b64encode(CONTENT).decode(),
         }
     return json.dumps(full)

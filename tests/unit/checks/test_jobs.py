@@ -25,12 +25,14 @@ def test_a_request_is_one_that_the_checks_understand(name: str):
     request = asked(given.job(name))
     assert request["check"]["name"] == name
     assert request["url"] == "http://10.0.0.7:8000"
-    assert request["operation"] == {
-        "name": "embeddings",
-        "protocol": "OpenAIEmbeddings",
-        "path": "/v1/embeddings",
-        "model": "bge",
-    }
+    assert request["operations"] == [
+        {
+            "name": "embeddings",
+            "protocol": "OpenAIEmbeddings",
+            "path": "/v1/embeddings",
+            "model": "bge",
+        }
+    ]
     assert request["numericClass"] == "bf16", "the worse of both"
     assert request["record"] is (name == "parity")
 
@@ -57,7 +59,7 @@ def test_ipv6_and_gates_and_tf32():
     assert request["url"] == "http://[fd00::1]:8000"
     assert request["gates"] == [{"metric": "CosineDistanceWorst", "max": "0.001"}]
     assert request["numericClass"] == "fp16"
-    assert request["operation"]["model"] is None
+    assert request["operations"][0]["model"] is None
 
 
 def test_a_checks_pod_can_do_nothing_but_ask():

@@ -1,0 +1,121 @@
+"""What every protocol's client offers, and what one request brings back."""
+
+import dataclasses
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from canary_checks import failure, inputs
+
+Vector = npt.NDArray[np.float32]
+
+
+class Refused(failure.CheckError):
+    """The server said that it will not embed this input."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What one request brought back, not yet judged.
+
+    Attributes
+    ----------
+    model
+        The model that the server says it is, or None when it does not say.
+    indices
+        Of each vector, the input that it belongs to, in the order of the response.
+    vectors
+        One float32 vector for each index; a value that the response cannot say (null) is NaN.
+    """
+
+    model: str | None
+    indices: tuple[int, ...]
+    vectors: tuple[Vector, ...]
+
+    def in_order(self, count: int) -> list[Vector]:
+        """Return the vectors in the order of the inputs.
+
+        Parameters
+        ----------
+        count
+            How many inputs were sent.
+
+        Raises
+        ------
+        CheckError
+            ``ResponseInvalid``: the indices are not 0 to count - 1, each once.
+        """
+        if sorted(self.indices) != list(range(count)):
+            raise failure.CheckError(
+                "ResponseInvalid",
+                f"the server answered {count} inputs with {len(self.vectors)} vectors of the indices"
+                f" {sorted(self.indices)[:8]}",
+            )
+        by_index = dict(zip(self.indices, self.vectors, strict=True))
+        return [by_index[i] for i in range(count)]
+
+
+class EmbeddingClient(Protocol):
+    """A client of one operation of one server, for one run; use it as an asynchronous context.
+
+    Attributes
+    ----------
+    sent, failed, retried
+        Requests that reached the server, those of them without a usable answer, and connections that were
+        tried again.
+    """
+
+    sent: int
+    failed: int
+    retried: int
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def model(self) -> str | None:
+        """Return the served model's name, or None where the protocol has none.
+
+        Raises
+        ------
+        CheckError
+            ``ModelUnknown``: the server was to be asked and does not say.
+        """
+        ...
+
+    async def embed(self, asked: Sequence[inputs.Input]) -> Answer:
+        """Ask for the embeddings of some inputs with one request.
+
+        Parameters
+        ----------
+        asked
+            At least one, all of the modality of the operation.
+
+        Returns
+        -------
+        What came back, structurally sound but not judged.
+
+        Raises
+        ------
+        Refused
+            The server understood and declined: status 400, 413 or 422.
+        CheckError
+            ``EndpointUnreachable``, ``EndpointTimeout``, ``EndpointError`` (another status, a broken
+            connection) or ``ResponseInvalid``.
+        """
+        ...
+
+    async def tokenize(self, texts: Sequence[str]) -> list[tuple[int, ...]] | None:
+        """Return the token ids that the served process makes of some texts, or None when it does not tell.
+
+        Raises
+        ------
+        CheckError
+            As `embed`; a server without such a route is None, not an error.
+        """
+        ...
