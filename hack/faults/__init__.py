@@ -1,0 +1,1 @@
+"""The confusion table of the diagnosis: known faults in, named causes out."""
