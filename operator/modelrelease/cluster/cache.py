@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -13,6 +14,8 @@ Sleep = Callable[[float], Awaitable[None]]
 Changed = Callable[[str, str], None]
 """Called with namespace and release; an empty release means every release of the namespace."""
 Trim = Callable[[api.Object], api.Object]
+Place = tuple[str, str]
+"""Namespace and release."""
 
 STALL_SECONDS: Final = 120.0
 BACKOFF_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -55,6 +58,19 @@ def trim_node(obj: api.Object) -> api.Object:
     metadata = obj["metadata"]
     kept = ("name", "uid", "resourceVersion", "labels")
     return {"metadata": {k: metadata[k] for k in kept if k in metadata}}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Kept:
+    """One object as JSON: as dicts it takes ten times the memory, and it is looked at once a minute."""
+
+    place: Place
+    version: str
+    packed: bytes
+
+    def unpacked(self) -> api.Object:
+        found: api.Object = json.loads(self.packed)
+        return found
 
 
 class Cache:
@@ -102,19 +118,18 @@ class Cache:
         self._trim = trimmed
         self._changed = changed
         self._stall = stall_seconds
-        self._objects: dict[tuple[str, str], dict[str, api.Object]] = {}
-        self._places: dict[str, tuple[str, str]] = {}
+        self._kept: dict[str, _Kept] = {}
+        self._uids: dict[Place, set[str]] = {}
         self._synced = asyncio.Event()
         self._seen = monotonic()
         self._failures = 0
 
     def list(self, namespace: str, release: str | None = None) -> list[api.Object]:
-        """Return what is known of a namespace, or of one release in it; not to be changed."""
+        """Return what is known of a namespace, or of one release in it."""
         if release is not None:
-            return list(self._objects.get((namespace, release), {}).values())
-        return [
-            obj for (where, _), found in self._objects.items() if where == namespace for obj in found.values()
-        ]
+            uids = self._uids.get((namespace, release), set())
+            return [self._kept[uid].unpacked() for uid in sorted(uids)]
+        return [kept.unpacked() for kept in self._kept.values() if kept.place[0] == namespace]
 
     async def wait_synced(self) -> None:
         """Wait until everything has been listed once."""
@@ -142,9 +157,7 @@ class Cache:
                 await self._sleep(delay)
 
     async def _list_and_watch(self) -> None:
-        objects, version = await self._port.list(self.kind, self._namespace, self._selector)
-        self._replace(objects)
-        self._synced.set()
+        version = await self._list_all()
         while True:
             began = self._monotonic()
             version = await self._guarded(version)
@@ -152,6 +165,13 @@ class Cache:
                 await self._sleep(
                     BACKOFF_SECONDS[0]
                 )  # a server that ends streams at once is not asked in a loop
+
+    async def _list_all(self) -> str:
+        """Take a whole list; in the frame of whoever watches, its objects would stay for ever."""
+        objects, version = await self._port.list(self.kind, self._namespace, self._selector)
+        self._replace(objects)
+        self._synced.set()
+        return version
 
     async def _guarded(self, version: str) -> str:
         """Follow one stream to its end; a silent one is left and everything is listed again."""
@@ -185,37 +205,39 @@ class Cache:
     def _replace(self, objects: api.Objects) -> None:
         """Take a whole list, and tell about everything that is not as it was."""
         self._seen = self._monotonic()
-        before = {uid: (where, self._objects[where][uid]) for uid, where in self._places.items()}
-        self._objects, self._places = {}, {}
+        before = self._kept
+        self._kept, self._uids = {}, {}
         touched = set()
         for obj in objects:
             uid = _uid(obj)
-            self._put(uid, obj)
-            where, old = before.pop(uid, (self._where(obj), None))
-            if old is None or _version(old) != _version(obj):
-                touched |= {where, self._where(obj)}
-        touched |= {where for where, _ in before.values()}
-        for where in sorted(touched):
-            self._tell(where)
-
-    def _apply(self, event: api.WatchEvent) -> None:
-        uid, where = _uid(event.object), self._where(event.object)
-        before = self._places.pop(uid, None)
-        if before is not None:
-            del self._objects[before][uid]
-            if not self._objects[before]:
-                del self._objects[before]
-        if event.type != "DELETED":
-            self._put(uid, event.object)
-        for place in sorted({where, before or where}):
+            now, old = self._put(uid, obj), before.get(uid)
+            if old is None or old.version != now.version:
+                touched |= {now.place, old.place if old is not None else now.place}
+        touched |= {old.place for uid, old in before.items() if uid not in self._kept}
+        for place in sorted(touched):
             self._tell(place)
 
-    def _put(self, uid: str, obj: api.Object) -> None:
-        where = self._where(obj)
-        self._places[uid] = where
-        self._objects.setdefault(where, {})[uid] = self._trim(obj)
+    def _apply(self, event: api.WatchEvent) -> None:
+        uid, place = _uid(event.object), self._where(event.object)
+        old = self._kept.pop(uid, None)
+        if old is not None:
+            self._uids[old.place].discard(uid)
+            if not self._uids[old.place]:
+                del self._uids[old.place]
+        if event.type != "DELETED":
+            self._put(uid, event.object)
+        for touched in sorted({place, old.place if old is not None else place}):
+            self._tell(touched)
 
-    def _where(self, obj: Mapping[str, Any]) -> tuple[str, str]:
+    def _put(self, uid: str, obj: api.Object) -> _Kept:
+        trimmed = self._trim(obj)
+        packed = json.dumps(trimmed, separators=(",", ":")).encode()
+        made = _Kept(self._where(obj), str(obj["metadata"].get("resourceVersion")), packed)
+        self._kept[uid] = made
+        self._uids.setdefault(made.place, set()).add(uid)
+        return made
+
+    def _where(self, obj: Mapping[str, Any]) -> Place:
         """Return namespace and release; a user's Service bears no label and concerns its namespace."""
         metadata = obj["metadata"]
         if self.kind == api.RELEASE:
@@ -223,17 +245,13 @@ class Cache:
         release = (metadata.get("labels") or {}).get(constants.LABEL_RELEASE, "")
         return metadata.get("namespace") or "", release
 
-    def _tell(self, where: tuple[str, str]) -> None:
+    def _tell(self, where: Place) -> None:
         if self._changed is not None:
             self._changed(*where)
 
 
 def _uid(obj: Mapping[str, Any]) -> str:
     return str(obj["metadata"]["uid"])
-
-
-def _version(obj: Mapping[str, Any]) -> Any:
-    return obj["metadata"].get("resourceVersion")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
