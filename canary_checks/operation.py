@@ -1,13 +1,72 @@
-"""How to ask a model server: one operation of its endpoint, with what its protocol needs to know."""
+"""How to ask a model server: one operation of its endpoint, with what its protocol needs to know.
 
+What a manifest does not say is not sent, so that a probe asks what the server's users ask; each protocol
+refuses the fields of another one, because a setting that does nothing is a mistake.
+"""
+
+import enum
+import json
 import re
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any, Final, Self
+from urllib import parse
 
 import pydantic
 
 from canary_checks import vocabulary as v
 
-_PATHS = {v.Protocol.OPENAI_EMBEDDINGS: "/v1/embeddings"}
+LIST_OF_INPUTS: Final = "$inputs"
+"""In a `GenericJSON` body: replaced by the list of all inputs."""
+ONE_INPUT: Final = "$input"
+"""In a `GenericJSON` body: replaced by one input; a request then carries one, unless it stands in `EACH`."""
+EACH: Final = "$each"
+"""In a `GenericJSON` body, ``{"$each": …}`` becomes a list: what it holds, once for every input."""
+
+_BODY_BYTES: Final = 8192
+_BODY_DEPTH: Final = 16
+
+
+class Encoding(enum.StrEnum):
+    """How the OpenAI protocol writes a vector: JSON numbers, or base64 of little-endian float32."""
+
+    FLOAT = "Float"
+    BASE64 = "Base64"
+
+
+class Datatype(enum.StrEnum):
+    """The floating-point types that an output tensor of the Open Inference Protocol may have."""
+
+    FP16 = "FP16"
+    BF16 = "BF16"
+    FP32 = "FP32"
+    FP64 = "FP64"
+
+
+class ImageForm(enum.StrEnum):
+    """How a `GenericJSON` body carries an image: plain base64, or a ``data:`` URI with its media type."""
+
+    BASE64 = "Base64"
+    DATA_URI = "DataURI"
+
+
+_OWN_FIELDS: Final = {
+    v.Protocol.OPENAI_EMBEDDINGS: frozenset({"encoding", "dimensions", "extra_body"}),
+    v.Protocol.TEXT_EMBEDDINGS_INFERENCE: frozenset({"dimensions", "truncate", "normalize", "prompt_name"}),
+    v.Protocol.OPEN_INFERENCE_V2: frozenset({"input", "output", "datatype", "binary"}),
+    v.Protocol.GENERIC_JSON: frozenset({"body", "vectors", "image_form"}),
+}
+_OPENAI_KEYS: Final = frozenset({"model", "input", "encoding_format", "dimensions", "modality"})
+
+Printable = Annotated[str, pydantic.StringConstraints(pattern=r"^[ -~]{1,253}$")]
+JSONPath = Annotated[
+    str,
+    # Names, indices, slices and wildcards of RFC 9535: no filter, whose cost an answer could choose.
+    pydantic.StringConstraints(
+        max_length=253,
+        pattern=r"^\$(\.\.?([A-Za-z_][A-Za-z0-9_]*|\*)"
+        r"|(\.\.)?\[(\*|-?[0-9]{1,6}|(-?[0-9]{1,6})?:(-?[0-9]{1,6})?|'[^'\\\x00-\x1f]{1,64}')\])+$",
+    ),
+]
 
 
 class Operation(v.Model):
@@ -18,9 +77,132 @@ class Operation(v.Model):
     modality: v.Modality = v.Modality.TEXT
     path: Annotated[str, pydantic.StringConstraints(pattern=r"^/[!-~]{0,255}$")] | None = None
     """None for the protocol's own."""
-    model: Annotated[str, pydantic.StringConstraints(pattern=r"^[ -~]{1,253}$")] | None = None
+    model: Printable | None = None
     """The served model's name; None for the first one that the server lists, where it lists any."""
+
+    encoding: Encoding | None = None
+    """OpenAIEmbeddings; None for `Float`."""
+    dimensions: Annotated[int, pydantic.Field(ge=1, le=65_536)] | None = None
+    """OpenAIEmbeddings and TextEmbeddingsInference: to how many numbers the server shall shorten vectors."""
+    extra_body: dict[str, pydantic.JsonValue] | None = None
+    """OpenAIEmbeddings: further keys of the request, such as ``{"truncate_prompt_tokens": -1}``."""
+
+    truncate: bool | None = None
+    """TextEmbeddingsInference: whether texts that are too long are cut rather than refused."""
+    normalize: bool | None = None
+    """TextEmbeddingsInference: whether vectors are scaled to length 1."""
+    prompt_name: Printable | None = None
+    """TextEmbeddingsInference: which of the model's prompts goes before each text."""
+
+    input: Printable | None = None
+    """OpenInferenceV2: the input tensor; None for the only one that the model's metadata lists."""
+    output: Printable | None = None
+    """OpenInferenceV2: the output tensor; None for the only one that comes back."""
+    datatype: Datatype | None = None
+    """OpenInferenceV2: what the output must be; None accepts each of them."""
+    binary: bool | None = None
+    """OpenInferenceV2: tensors as bytes behind the JSON (binary tensor data extension); None for no."""
+
+    body: dict[str, pydantic.JsonValue] | list[pydantic.JsonValue] | None = None
+    """GenericJSON: the request, with one of the placeholders `LIST_OF_INPUTS` and `ONE_INPUT`."""
+    vectors: JSONPath | None = None
+    """GenericJSON: where the response holds vectors, one match for each input in their order."""
+    image_form: ImageForm | None = None
+    """GenericJSON; None for `Base64`."""
+
+    @pydantic.model_validator(mode="after")
+    def _fits_its_protocol(self) -> Self:
+        own = _OWN_FIELDS[self.protocol]
+        for field in sorted(frozenset().union(*_OWN_FIELDS.values()) - own):
+            if getattr(self, field) is not None:
+                says = type(self).model_fields[field].alias
+                owners = " and ".join(p for p, fields in _OWN_FIELDS.items() if field in fields)
+                raise ValueError(f"{says} is a field of the protocol {owners}, not of {self.protocol}")
+        if self.protocol is v.Protocol.TEXT_EMBEDDINGS_INFERENCE and self.modality is not v.Modality.TEXT:
+            raise ValueError("the protocol TextEmbeddingsInference carries texts only")
+        if self.protocol is v.Protocol.OPEN_INFERENCE_V2 and self.model is None:
+            raise ValueError("the protocol OpenInferenceV2 has the model in its path and needs `model`")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _has_a_sound_body(self) -> Self:
+        if self.protocol is v.Protocol.GENERIC_JSON:
+            if self.body is None or self.vectors is None or self.path is None:
+                raise ValueError("the protocol GenericJSON needs `path`, `body` and `vectors`")
+            if self.vectors.count("..") > 1:
+                raise ValueError("vectors may descend with `..` once")
+            _bound("body", self.body)
+            _check_placeholders(self.body)
+        if self.extra_body is not None:
+            _bound("extraBody", self.extra_body)
+            taken = sorted(_OPENAI_KEYS & self.extra_body.keys())
+            if taken:
+                raise ValueError(f"extraBody may not hold `{taken[0]}`, which the request has already")
+        return self
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether a request can carry one input only."""
+        return ONE_INPUT in _strings(self.body, into_each=False)
 
     def endpoint(self, url: str) -> str:
         """Return the URL to POST to on a server with the base URL `url`."""
-        return re.sub(r"/+$", "", url) + (self.path or _PATHS[self.protocol])
+        return re.sub(r"/+$", "", url) + (self.path or self._own_path())
+
+    def _own_path(self) -> str:
+        if self.protocol is v.Protocol.OPEN_INFERENCE_V2:
+            return f"/v2/models/{parse.quote(self.model or '', safe='')}/infer"
+        return {
+            v.Protocol.OPENAI_EMBEDDINGS: "/v1/embeddings",
+            v.Protocol.TEXT_EMBEDDINGS_INFERENCE: "/embed",
+        }[self.protocol]
+
+
+def _bound(field: str, value: Any) -> None:
+    """Refuse what is no JSON of a sensible size."""
+    if _depth(value) > _BODY_DEPTH:
+        raise ValueError(f"{field} is nested more than {_BODY_DEPTH} levels deep")
+    if len(json.dumps(value, allow_nan=False).encode()) > _BODY_BYTES:
+        raise ValueError(f"{field} is larger than {_BODY_BYTES} bytes")
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level and depth <= _BODY_DEPTH:
+        level = [child for one in level for child in _children(one)]
+        depth += 1
+    return depth
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _check_placeholders(body: Any) -> None:
+    places = [text for text in _strings(body, into_each=True) if text in {LIST_OF_INPUTS, ONE_INPUT}]
+    if len(places) != 1:
+        raise ValueError(
+            f'body must hold "{LIST_OF_INPUTS}" or "{ONE_INPUT}" once, and holds them {len(places)} times'
+        )
+    each = [one for one in _objects(body) if EACH in one]
+    if any(len(one) != 1 for one in each) or len(each) > 1:
+        raise ValueError(f'"{EACH}" must be the only key of its object and stand once')
+    if each and ONE_INPUT not in _strings(each[0][EACH], into_each=True):
+        raise ValueError(f'"{EACH}" must hold "{ONE_INPUT}"')
+
+
+def _strings(value: Any, *, into_each: bool) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    if into_each or not (isinstance(value, dict) and EACH in value):
+        for child in _children(value):
+            yield from _strings(child, into_each=into_each)
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for child in _children(value):
+        yield from _objects(child)

@@ -12,6 +12,10 @@ from canary_checks import failure, inputs
 
 Vector = npt.NDArray[np.float32]
 
+Description = dict[str, str]
+"""What a server tells of its identity and of its inputs and outputs: dotted names and short texts, bounded in
+number and length, equal for two servers that tell the same; made to be diffed name by name."""
+
 
 class Refused(failure.CheckError):
     """The server said that it will not embed this input."""
@@ -59,18 +63,22 @@ class Answer:
 
 
 class EmbeddingClient(Protocol):
-    """A client of one operation of one server, for one run; use it as an asynchronous context.
+    """A client of one operation of one server, for one run; use it as an asynchronous context."""
 
-    Attributes
-    ----------
-    sent, failed, retried
-        Requests that reached the server, those of them without a usable answer, and connections that were
-        tried again.
-    """
+    @property
+    def sent(self) -> int:
+        """Requests for embeddings that reached the server."""
+        ...
 
-    sent: int
-    failed: int
-    retried: int
+    @property
+    def failed(self) -> int:
+        """Those of `sent` without a usable answer."""
+        ...
+
+    @property
+    def retried(self) -> int:
+        """Attempts that were repeated: connections that were not made, and answers 429."""
+        ...
 
     async def __aenter__(self) -> Self: ...
 
@@ -91,6 +99,8 @@ class EmbeddingClient(Protocol):
     async def embed(self, asked: Sequence[inputs.Input]) -> Answer:
         """Ask for the embeddings of some inputs with one request.
 
+        A `GenericJSON` operation whose body has room for a single input sends one request for each.
+
         Parameters
         ----------
         asked
@@ -105,8 +115,8 @@ class EmbeddingClient(Protocol):
         Refused
             The server understood and declined: status 400, 413 or 422.
         CheckError
-            ``EndpointUnreachable``, ``EndpointTimeout``, ``EndpointError`` (another status, a broken
-            connection) or ``ResponseInvalid``.
+            ``EndpointUnreachable``, ``EndpointTimeout``, ``EndpointOverloaded`` (429 for too long),
+            ``EndpointError`` (another status, a redirect, a broken connection) or ``ResponseInvalid``.
         """
         ...
 
@@ -117,5 +127,15 @@ class EmbeddingClient(Protocol):
         ------
         CheckError
             As `embed`; a server without such a route is None, not an error.
+        """
+        ...
+
+    async def describe(self) -> Description:
+        """Return what the server tells of itself; empty when it tells nothing.
+
+        Raises
+        ------
+        CheckError
+            The server cannot be reached or does not answer; what it merely does not offer is no error.
         """
         ...

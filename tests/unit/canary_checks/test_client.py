@@ -1,15 +1,26 @@
+import contextlib
+import datetime
+import gzip
 import itertools
 import json
 import math
 import socket
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from email import utils as email_utils
 from typing import Any
 
 import pytest
 
-from canary_checks import failure, inputs
+from canary_checks import failure, inputs, operation
+from canary_checks import vocabulary as v
 from canary_checks.clients import client as clients
-from canary_checks.clients import openai_embeddings
+from canary_checks.clients import connect, transport, waiting
 from tests.unit.canary_checks import toy_server
+
+GENTLE = transport.Limits(backoff_seconds=0.001)
 
 
 async def embed(toy: toy_server.ToyServer, texts: list[str], **settings: Any) -> clients.Answer:
@@ -17,9 +28,14 @@ async def embed(toy: toy_server.ToyServer, texts: list[str], **settings: Any) ->
         return await client.embed([inputs.Text(t) for t in texts])
 
 
-def client_of(url: str, **settings: Any) -> openai_embeddings.OpenAIEmbeddings:
-    return openai_embeddings.OpenAIEmbeddings(
-        endpoint=url + "/v1/embeddings", run="run-1", **({"model": "toy"} | settings)
+def client_of(
+    url: str, *, max_requests_per_second: int | None = None, limits: transport.Limits = GENTLE, **fields: Any
+) -> clients.EmbeddingClient:
+    asked = operation.Operation(
+        **({"name": "embed", "protocol": v.Protocol.OPENAI_EMBEDDINGS, "model": "toy"} | fields)
+    )
+    return connect.connect(
+        asked, url=url, run="run-1", max_requests_per_second=max_requests_per_second, limits=limits
     )
 
 
@@ -121,19 +137,10 @@ async def test_an_answer_that_is_none_is_an_error_with_its_reason(content, statu
     assert (client.sent, client.failed, client.retried, len(toy.bodies)) == (1, 1, 0, 1)
 
 
-async def test_a_response_without_end_is_cut(monkeypatch):
-    monkeypatch.setattr(openai_embeddings, "_RESPONSE_LIMIT_BYTES", 1 << 20)
-    with (
-        toy_server.serving(alter=lambda *_: answering(b" " * ((1 << 20) + 1))) as toy,
-        pytest.raises(failure.CheckError, match="larger than 1 MiB"),
-    ):
-        await embed(toy, ["a"])
-
-
 async def test_a_server_that_does_not_answer_is_not_waited_for():
     with toy_server.serving(hang=True) as toy:
-        async with client_of(toy.url, read_seconds=0.05) as client:
-            with pytest.raises(failure.CheckError) as caught:
+        async with client_of(toy.url, limits=transport.Limits(read_seconds=0.05)) as client:
+            with pytest.raises(failure.CheckError, match="did not answer in time") as caught:
                 await client.embed([inputs.Text(t) for t in ["a"]])
     assert caught.value.reason == "EndpointTimeout"
     assert (client.sent, client.failed, client.retried) == (1, 1, 0)
@@ -148,8 +155,7 @@ async def test_a_server_that_hangs_up_has_seen_the_request():
     assert (client.sent, client.failed, client.retried, len(toy.bodies)) == (1, 1, 0, 1)
 
 
-async def test_a_connection_that_nobody_takes_is_tried_again_and_was_no_request(monkeypatch):
-    monkeypatch.setattr(openai_embeddings, "_BACKOFF_SECONDS", 0.001)
+async def test_a_connection_that_nobody_takes_is_tried_again_and_was_no_request():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -158,6 +164,35 @@ async def test_a_connection_that_nobody_takes_is_tried_again_and_was_no_request(
                 await client.embed([inputs.Text(t) for t in ["a"]])
     assert caught.value.reason == "EndpointUnreachable"
     assert (client.sent, client.failed, client.retried) == (0, 0, 3)
+
+
+@pytest.mark.parametrize("url", ["http://x:port", "http://127.0.0.1:99999", "http://x:0"])
+def test_what_is_no_url_is_said_before_anything_is_sent(url):
+    with pytest.raises(failure.CheckError, match="is no URL") as caught:
+        client_of(url)
+    assert caught.value.reason == "RequestInvalid"
+
+
+def test_credentials_in_a_url_are_refused_and_not_repeated():
+    with pytest.raises(failure.CheckError, match="the URL of x holds credentials") as caught:
+        client_of("http://someone:secret@x")
+    assert (caught.value.reason, "secret" in caught.value.message) == ("RequestInvalid", False)
+
+
+async def test_a_cookie_is_not_sent_back():
+    with toy_server.serving(response_headers={"set-cookie": "backend=7; Path=/"}) as toy:
+        async with client_of(toy.url) as client:
+            await client.embed([inputs.Text("a")])
+            await client.embed([inputs.Text("a")])
+    assert not any("cookie" in headers for headers in toy.headers)
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://a..b"])
+async def test_a_host_that_is_no_name_cannot_be_reached(url):
+    async with client_of(url) as client:
+        with pytest.raises(failure.CheckError) as caught:
+            await client.embed([inputs.Text("a")])
+    assert (caught.value.reason, client.sent) == ("EndpointUnreachable", 0)
 
 
 async def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
@@ -174,7 +209,7 @@ async def test_requests_start_no_faster_than_the_rate(monkeypatch):
         waits.append(seconds)
 
     # The waiting itself is the platform's; what is ours is how long is waited for.
-    monkeypatch.setattr(openai_embeddings.asyncio, "sleep", wait)
+    monkeypatch.setattr(transport.asyncio, "sleep", wait)
     with toy_server.serving() as toy:
         async with client_of(toy.url, max_requests_per_second=2) as client:
             for _ in range(4):
@@ -199,3 +234,241 @@ async def test_a_server_that_lists_no_model_needs_the_name():
             with pytest.raises(failure.CheckError, match="servedName"):
                 await client.embed([inputs.Text(t) for t in ["a cat"]])
     assert toy.bodies == []
+
+
+# --- Bad servers ----------------------------------------------------------------------------------
+
+
+def part(handler: Any, content: bytes, status: str = "200 OK", **headers: str) -> None:
+    """Write a response by hand; the connection closes behind it."""
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    handler.wfile.write("\r\n".join(lines).encode() + content)
+    handler.wfile.flush()
+
+
+async def refused(raw: Callable[[Any], None], **settings: Any) -> tuple[failure.CheckError, Any]:
+    """Return the error of one request to a server that answers by hand."""
+    with toy_server.serving(raw=raw) as toy:
+        async with client_of(toy.url, **settings) as client:
+            with pytest.raises(failure.CheckError) as caught:
+                await client.embed([inputs.Text("a")])
+    assert (client.sent, client.failed, client.retried, len(toy.bodies)) == (1, 1, 0, 1)
+    assert caught.value.message.isprintable()
+    return caught.value, client
+
+
+async def test_a_server_that_trickles_its_answer_is_not_waited_for():
+    def trickle(handler: Any) -> None:
+        part(handler, b"", **{"content-length": "1000000"})
+        while True:
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+            time.sleep(0.005)
+
+    error, _ = await refused(trickle, limits=transport.Limits(request_seconds=0.1))
+    assert error.reason == "EndpointTimeout"
+    assert "did not finish its answer within 0.1 s" in error.message
+
+
+@pytest.mark.parametrize(
+    ("content", "headers"),
+    [
+        (b'{"data":[{"index":0,"emb', {"content-length": "500"}),
+        (b'1f4\r\n{"data":[{"index":0,"emb', {"transfer-encoding": "chunked"}),
+        (b"not a chunk", {"transfer-encoding": "chunked"}),
+        (b"", {"content-length": "what"}),
+    ],
+)
+async def test_a_connection_cut_in_the_body_is_an_error_and_is_not_asked_again(content, headers):
+    error, _ = await refused(lambda handler: part(handler, content, **headers))
+    assert error.reason == "EndpointError"
+    assert "broke the connection" in error.message
+
+
+async def test_what_is_not_http_is_an_error():
+    error, _ = await refused(lambda handler: handler.wfile.write(b"220 smtp ready\r\n\r\n"))
+    assert error.reason == "EndpointError"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<!doctype html><title>Sign in</title>", "the server answered 200 with HTML"),
+        (b"", "the server answered 200 with an empty body"),
+        (b"[" * 100_000, "the response is nested too deeply"),
+        (b'{"a":' * 90_000, "the response is nested too deeply"),
+        (b"[1e1,", "something that is not JSON"),
+        ({"error": {"message": "CUDA out of memory", "code": 500}}, "with an error: CUDA out of memory"),
+        ({"error": "model\nnot loaded"}, "with an error: model not loaded"),
+        ({"object": "error", "message": "too long", "code": 400}, "with an error: too long"),
+        ({"error": {"message": {"deep": []}}}, "with an error: no message"),
+        (b"[" + b"{}," * 1_000_001, "more than 1000000 strings, lists and objects"),
+    ],
+)
+async def test_an_answer_that_only_claims_success_is_invalid(content, message):
+    with toy_server.serving(alter=lambda *_: answering(content)) as toy:
+        async with client_of(toy.url) as client:
+            with pytest.raises(failure.CheckError) as caught:
+                await client.embed([inputs.Text("a")])
+    assert (caught.value.reason, client.sent, client.failed) == ("ResponseInvalid", 1, 1)
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("status", "where"), [(301, "http://elsewhere.test/v1"), (302, "/login"), (307, ""), (308, "//other")]
+)
+async def test_a_redirect_is_refused_with_where_it_leads(status, where):
+    with toy_server.serving() as elsewhere, toy_server.serving() as toy:
+        toy.alter = lambda *_: answering(b"", status)
+        toy.response_headers = {"location": where or elsewhere.url + "/v1/embeddings"}
+        async with client_of(toy.url) as client:
+            with pytest.raises(failure.CheckError) as caught:
+                await client.embed([inputs.Text("a")])
+    assert caught.value.reason == "EndpointError"
+    assert f"answered {status}, a redirect to {toy.response_headers['location']}" in caught.value.message
+    assert elsewhere.bodies == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "chunk"),
+    [
+        ({"content-length": str(100 << 20)}, b" " * (1 << 16)),
+        ({"transfer-encoding": "chunked"}, b"10000\r\n" + b"[" * (1 << 16) + b"\r\n"),
+    ],
+)
+async def test_a_body_of_100_megabytes_is_cut(headers, chunk):
+    written = 0
+
+    def flood(handler: Any) -> None:
+        nonlocal written
+        part(handler, b"", **headers)
+        for _ in range((100 << 20) // (1 << 16)):
+            handler.wfile.write(chunk)
+            written += len(chunk)
+
+    tracemalloc.start()
+    try:
+        error, _ = await refused(flood)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert error.reason == "ResponseInvalid"
+    assert error.message == "the response is larger than 16 MiB"
+    assert peak < 24 << 20
+    assert written < 64 << 20
+
+
+@pytest.mark.parametrize(
+    ("coding", "compress"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("x-gzip", gzip.compress)],
+)
+async def test_a_compressed_bomb_goes_off_within_bounds(coding, compress):
+    bomb = compress(b" " * (40 << 20))
+    assert len(bomb) < 1 << 17
+    tracemalloc.start()
+    try:
+        headers = {"content-encoding": coding, "content-length": str(len(bomb))}
+        error, _ = await refused(lambda handler: part(handler, bomb, **headers))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert error.message == "the response is larger than 16 MiB"
+    assert peak < 36 << 20
+
+
+async def test_a_server_that_compresses_though_it_was_asked_not_to_is_understood():
+    def compress(handler: Any) -> None:
+        content = gzip.compress(b'{"data":[{"index":0,"embedding":[1,2]}]}')
+        part(handler, content, **{"content-encoding": "gzip", "content-length": str(len(content))})
+
+    with toy_server.serving(raw=compress) as toy:
+        (row,) = (await embed(toy, ["a"])).vectors
+    assert row.tolist() == [1, 2]
+    assert toy.headers[0]["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("coding", "content", "message"),
+    [
+        ("br", b"x", "compressed with 'br'"),
+        ("gzip, gzip", b"x", "compressed with 'gzip, gzip'"),
+        ("gzip", b"x" * 50, "the compressed response is broken"),
+        ("gzip", gzip.compress(b"[1]")[:-8], "ends in the middle"),
+    ],
+)
+async def test_a_compression_that_is_none_is_invalid(coding, content, message):
+    headers = {"content-encoding": coding, "content-length": str(len(content))}
+    error, _ = await refused(lambda handler: part(handler, content, **headers))
+    assert error.reason == "ResponseInvalid"
+    assert message in error.message
+
+
+# --- 429 and Retry-After --------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def overloaded(monkeypatch: pytest.MonkeyPatch, times: float, **headers: str) -> Any:
+    """Serve 429 so many times; yield the server and the pauses that the client made."""
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) >= times:
+            toy.alter, toy.response_headers = None, {}
+
+    monkeypatch.setattr(transport.asyncio, "sleep", pause)
+    with toy_server.serving(alter=lambda *_: answering({"error": "busy"}, 429)) as toy:
+        toy.response_headers = headers
+        yield toy, pauses
+
+
+async def test_a_server_that_asks_for_patience_gets_it_and_every_request_is_counted(monkeypatch):
+    with overloaded(monkeypatch, 2, **{"retry-after": "7"}) as (toy, pauses):
+        async with client_of(toy.url) as client:
+            assert len((await client.embed([inputs.Text("a")])).vectors) == 1
+    assert pauses == [7, 7]
+    assert (client.sent, client.failed, client.retried, len(toy.bodies)) == (3, 2, 2, 3)
+
+
+async def test_without_a_wish_the_pauses_double(monkeypatch):
+    with overloaded(monkeypatch, math.inf) as (toy, pauses):
+        async with client_of(toy.url) as client:
+            with pytest.raises(failure.CheckError) as caught:
+                await client.embed([inputs.Text("a")])
+    assert caught.value.reason == "EndpointOverloaded"
+    assert pauses == [1, 1, 2, 4, 8]
+    assert (client.sent, client.failed, client.retried) == (6, 6, 5)
+
+
+@pytest.mark.parametrize(("wish", "said"), [("31", "31"), ("86400", "86400"), ("999999999", "1e+09")])
+async def test_a_wish_beyond_the_bound_is_an_error_of_its_own_at_once(monkeypatch, wish, said):
+    with overloaded(monkeypatch, math.inf, **{"retry-after": wish}) as (toy, pauses):
+        async with client_of(toy.url) as client:
+            with pytest.raises(failure.CheckError) as caught:
+                await client.embed([inputs.Text("a")])
+    assert (caught.value.reason, pauses) == ("EndpointOverloaded", [])
+    assert f"answered 429 and asks to wait {said} s; it has been waited for 0 s of the 30 s" in str(
+        caught.value
+    )
+    assert (client.sent, client.failed, client.retried) == (1, 1, 0)
+
+
+async def test_a_wish_of_nothing_does_not_end_in_a_storm(monkeypatch):
+    with overloaded(monkeypatch, math.inf, **{"retry-after": "0"}) as (toy, pauses):
+        async with client_of(toy.url, limits=transport.Limits(patience_seconds=5)) as client:
+            with pytest.raises(failure.CheckError):
+                await client.embed([inputs.Text("a")])
+    assert pauses == [0.5] * 10
+
+
+def test_retry_after_is_seconds_or_a_date():
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=20)
+    assert waiting.seconds("12") == 12
+    assert 18 < (waiting.seconds(email_utils.format_datetime(soon, usegmt=True)) or 0) <= 20
+    assert waiting.seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert waiting.seconds("Wed, 21 Oct 2015 07:28:00") == 0
+    for nothing in [None, "", "soon", "-1", "1.5", "1e9", "١٢", "Wed, 99 Oct 2015", "9" * 400]:
+        assert waiting.seconds(nothing) is None
+
+
+# --- Warming up -----------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tests.unit.canary_checks import toy_protocols
+
 Answer = tuple[int, bytes]
 
 
@@ -50,6 +52,12 @@ class ToyServer:
     model: ToyModel = dataclasses.field(default_factory=ToyModel)
     served_name: str = "toy"
     alter: Callable[[list[str], dict[str, Any]], dict[str, Any] | Answer] | None = None
+    # Writes the whole response to a POST itself, head included; what it writes to is the handler.
+    raw: Callable[[Any], None] | None = None
+    response_headers: dict[str, str] = dataclasses.field(default_factory=dict)
+    # Documents that GET finds, by their path.
+    documents: dict[str, Any] = dataclasses.field(default_factory=dict)
+    tokenizes: bool = True
     url: str = ""
     headers: list[dict[str, str]] = dataclasses.field(default_factory=list)
     bodies: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -58,16 +66,19 @@ class ToyServer:
     closing: threading.Event = dataclasses.field(default_factory=threading.Event)
     asked: threading.Event = dataclasses.field(default_factory=threading.Event)
 
-    def answer(self, body: dict[str, Any]) -> Answer:
-        texts = body["input"]
-        data = [
-            {"object": "embedding", "index": i, "embedding": list(self.model.vector(text, len(self.bodies)))}
-            for i, text in enumerate(texts)
-        ]
-        whole: dict[str, Any] | Answer = {"object": "list", "model": self.served_name, "data": data}
+    def answer(self, path: str, body: dict[str, Any], rest: bytes = b"") -> tuple[int, bytes, dict[str, str]]:
+        asked = toy_protocols.asked(path, body, rest)
+        if asked is None or (path.endswith("/tokenize") and not self.tokenizes):
+            return 404, b"", {}
+        rows = [list(self.model.vector(text, len(self.bodies))) for text in asked]
+        whole, headers = toy_protocols.answer(path, body, asked, rows, self.served_name)
         if self.alter is not None:
-            whole = self.alter(texts, whole)
-        return whole if isinstance(whole, tuple) else (200, json.dumps(whole).encode())
+            whole = self.alter(asked, whole)
+        if isinstance(whole, bytes):
+            return 200, whole, headers
+        if isinstance(whole, tuple):
+            return *whole, {}
+        return 200, json.dumps(whole).encode(), headers
 
 
 @contextlib.contextmanager
@@ -80,15 +91,14 @@ def serving(**settings: Any) -> Iterator[ToyServer]:
         wbufsize = 1 << 20
 
         def do_GET(self) -> None:
-            known = self.path == "/v1/models" and toy.served_name
-            content = json.dumps({"data": [{"id": toy.served_name}]} if known else {}).encode()
-            self.send_response(200 if known else 404)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            documents = {"/v1/models": {"data": [{"id": toy.served_name}]}} if toy.served_name else {}
+            found = (documents | toy.documents).get(self.path)
+            self.reply(200 if found is not None else 404, json.dumps(found or {}).encode(), {})
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            content = self.rfile.read(int(self.headers["content-length"]))
+            head = int(self.headers.get("inference-header-content-length") or len(content))
+            body = json.loads(content[:head])
             toy.headers.append({name.lower(): value for name, value in self.headers.items()})
             toy.bodies.append(body | {"path": self.path})
             toy.asked.set()
@@ -97,10 +107,19 @@ def serving(**settings: Any) -> Iterator[ToyServer]:
             if toy.hang or toy.hang_up:
                 self.close_connection = True
                 return
-            status, content = toy.answer(body)
+            if toy.raw is not None:
+                self.close_connection = True
+                with contextlib.suppress(ConnectionError):
+                    toy.raw(self)
+                return
+            self.reply(*toy.answer(self.path, body, content[head:]))
+
+        def reply(self, status: int, content: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(content)))
+            for name, value in (headers | toy.response_headers).items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 

@@ -1,0 +1,47 @@
+"""What the clients of all protocols have in common: an operation and a transport."""
+
+from types import TracebackType
+from typing import Self
+
+from canary_checks import operation
+from canary_checks.clients import transport
+
+
+class Connected:
+    """A client's lifetime and its counters.
+
+    Parameters
+    ----------
+    asked
+        The operation.
+    over
+        The transport to its server; the client closes it.
+    """
+
+    def __init__(self, asked: operation.Operation, over: transport.Transport) -> None:
+        self._asked = asked
+        self._over = over
+
+    async def __aenter__(self) -> Self:
+        await self._over.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._over.__aexit__(kind, error, trace)
+
+    @property
+    def sent(self) -> int:
+        """Requests for embeddings that reached the server."""
+        return self._over.tally.sent
+
+    @property
+    def failed(self) -> int:
+        """Those of `sent` without a usable answer."""
+        return self._over.tally.failed
+
+    @property
+    def retried(self) -> int:
+        """Attempts that were repeated."""
+        return self._over.tally.retried
