@@ -1,54 +1,77 @@
 """A golden set: items in strata, and twins that differ in one property: what moves names the cause."""
 
-import enum
+import dataclasses
 import functools
 import hashlib
-import importlib.resources
-import json
-import re
-import unicodedata
-from collections.abc import Callable
-from typing import Annotated, Final, Literal, Self
+import types
+from collections.abc import Callable, Mapping
+from typing import Literal
 
-import pydantic
-
+from canary_checks import failure
 from canary_checks import vocabulary as v
+from canary_checks.golden.difference import Difference, fold, strip_accents
+
+__all__ = ["Difference", "Item", "Pack", "Relation", "Twin", "builtin", "fold", "strip_accents"]
 
 
-class Difference(enum.StrEnum):
-    """The one property in which an item differs from its twin."""
+@dataclasses.dataclass(frozen=True)
+class Twin:
+    """The item that another one is compared with inside one model, and in what they differ."""
 
-    CASE = "Case"
-    ACCENTS = "Accents"
-    CASE_AND_ACCENTS = "CaseAndAccents"
-    LENGTH = "Length"
-    NORMALIZATION = "Normalization"
-    WHITESPACE = "Whitespace"
-    NUMBER = "Number"
-    PUNCTUATION = "Punctuation"
-    PROMPT = "Prompt"
-    REPETITION = "Repetition"
-
-
-class Twin(v.Model):
-    """The item that this one is compared with inside one model, and in what they differ."""
-
-    of: Annotated[str, pydantic.StringConstraints(pattern=r"^[a-z]-[0-9]{3,6}$")]
+    of: str
     differs: Difference
 
 
-class Item(v.Model):
-    """One text to embed; raw bytes matter, so nothing normalises it."""
+@dataclasses.dataclass(frozen=True)
+class Relation:
+    """That `item` differs from `of` in one property and in nothing else."""
 
-    id: Annotated[str, pydantic.StringConstraints(pattern=r"^[a-z]-[0-9]{3,6}$")]
-    stratum: Annotated[str, pydantic.StringConstraints(pattern=r"^[a-z][-a-z]{0,31}$")]
-    text: Annotated[str, pydantic.StringConstraints(min_length=1, max_length=8192)]
+    item: str
+    of: str
+    differs: Difference
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Item:
+    """One thing to embed; raw bytes matter, so nothing normalises it.
+
+    Attributes
+    ----------
+    id
+        Stable for ever, never reused.
+    stratum
+        What the item isolates.
+    modality
+        What an operation must read to be asked about this item.
+    text
+        Empty for an image.
+    blob, media_type
+        Digest and type of an image's bytes; empty for a text.
+    must_include
+        A sample takes it before others of its stratum.
+    pair
+        The item of the other modality that says the same, or None.
+    relevant
+        The items that a search for this one should find.
+    twin
+        The first of its relations, or None.
+    """
+
+    id: str
+    stratum: str
+    modality: v.Modality = v.Modality.TEXT
+    text: str = ""
+    blob: str = ""
+    media_type: str = ""
+    must_include: bool = False
+    pair: str | None = None
+    relevant: tuple[str, ...] = ()
     twin: Twin | None = None
 
     @property
-    def modality(self) -> v.Modality:
-        """What an operation must read to be asked about this item."""
-        return v.Modality.TEXT
+    def digest(self) -> str:
+        """SHA-256 of what a server is sent: equal in two versions of a set when the question is the same."""
+        return self.blob or "sha256:" + hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
     def words(self) -> int:
@@ -66,56 +89,47 @@ class Item(v.Model):
         return strip_accents(self.text) != self.text
 
 
-class Pack(v.Model):
-    """A named, versioned set of items; a name and version never change content."""
+def _no_content(item: Item) -> bytes:
+    raise failure.CheckError("GoldenSetUnreadable", f"the golden set holds no bytes of item {item.id}")
 
-    schema_version: Literal["golden.modelrelease.dev/v1"] = pydantic.Field(
-        validation_alias="schema", serialization_alias="schema"
-    )
-    name: v.Short
-    version: v.Short
-    license: v.Short
-    items: Annotated[tuple[Item, ...], pydantic.Field(min_length=1, max_length=10_000)]
 
-    @pydantic.model_validator(mode="after")
-    def _items_are_what_they_say(self) -> Self:
-        by_id = {item.id: item for item in self.items}
-        if len(by_id) != len(self.items):
-            raise ValueError("two items share an id")
-        for item in self.items:
-            if item.twin is None:
-                continue
-            twin = by_id.get(item.twin.of)
-            if twin is None:
-                raise ValueError(f"{item.id} is the twin of {item.twin.of}, which is not in the set")
-            if not _differs_only_in(item.twin.differs, item.text, twin.text):
-                raise ValueError(f"{item.id} and {twin.id} do not differ in {item.twin.differs} alone")
-        return self
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pack:
+    """A named, versioned set of items; a name and version never change content.
+
+    Attributes
+    ----------
+    name, version, license
+        Of the set.
+    digest
+        SHA-256 of ``pack.json``, which holds the digests of everything else.
+    items
+        Sorted by id.
+    relations
+        Every pair that isolates one cause; an item's first one is its `twin`.
+    sensitivity
+        Who may read it.
+    content
+        Reads the bytes of an image and proves that they are these; raises ``CheckError``.
+    """
+
+    name: str
+    version: str
+    license: str
+    digest: str
+    items: tuple[Item, ...]
+    relations: tuple[Relation, ...] = ()
+    sensitivity: Literal["Public", "Internal", "Restricted"] = "Public"
+    content: Callable[[Item], bytes] = dataclasses.field(default=_no_content, compare=False, repr=False)
 
     @functools.cached_property
-    def digest(self) -> str:
-        """SHA-256 of the canonical JSON of everything in the set."""
-        canonical = json.dumps(
-            self.model_dump(mode="json", by_alias=True),
-            sort_keys=True,
-            ensure_ascii=True,
-            separators=(",", ":"),
-        )
-        return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def strip_accents(text: str) -> str:
-    """Decompose a text (NFD) and drop the non-spacing marks, as BERT's normaliser does."""
-    return "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
-
-
-def fold(text: str) -> str:
-    """Lowercase a text and strip its accents: what an uncased tokenizer sees."""
-    return strip_accents(text.lower())
+    def by_id(self) -> Mapping[str, Item]:
+        """The items by their id."""
+        return types.MappingProxyType({item.id: item for item in self.items})
 
 
 @functools.cache
-def builtin(name: Literal["TextV1"]) -> Pack:
+def builtin(name: Literal["TextV1", "ImageV1"]) -> Pack:
     """Load a golden set that ships with the package.
 
     Parameters
@@ -127,43 +141,7 @@ def builtin(name: Literal["TextV1"]) -> Pack:
     -------
     The set, validated.
     """
-    files = {"TextV1": "text_v1.json"}
-    content = importlib.resources.files("canary_checks.golden").joinpath(files[name]).read_text("utf-8")
-    return Pack.model_validate_json(content, by_alias=True, by_name=False)
+    # The reader needs the types above.
+    from canary_checks.golden import folder  # noqa: PLC0415
 
-
-def _differs_only_in(difference: Difference, text: str, twin: str) -> bool:
-    """Say whether a text differs from its twin in nothing but the named property."""
-    return text != twin and _ONLY[difference](text, twin)
-
-
-def _alphanumeric(text: str) -> str:
-    return "".join(c for c in text if c.isalnum())
-
-
-def _is_repetition(text: str, twin: str) -> bool:
-    words, repeated = text.split(), twin.split()
-    times = len(words) // len(repeated)
-    return times > 1 and words == repeated * times
-
-
-def _both_case_and_accents(text: str, twin: str) -> bool:
-    return fold(text) == twin and strip_accents(text) != twin and text.lower() != twin
-
-
-_ONLY: Final[dict[Difference, Callable[[str, str], bool]]] = {
-    Difference.CASE: lambda text, twin: text.lower() == twin,
-    Difference.ACCENTS: lambda text, twin: strip_accents(text) == twin,
-    Difference.CASE_AND_ACCENTS: _both_case_and_accents,
-    Difference.LENGTH: lambda text, twin: text.startswith(twin + " "),
-    Difference.NORMALIZATION: lambda text, twin: (
-        unicodedata.normalize("NFC", text) == unicodedata.normalize("NFC", twin)
-    ),
-    Difference.WHITESPACE: lambda text, twin: text.split() == twin.split(),
-    Difference.NUMBER: lambda text, twin: re.sub(r"\d", "0", text) == re.sub(r"\d", "0", twin),
-    Difference.PUNCTUATION: lambda text, twin: (
-        text.split() != twin.split() and _alphanumeric(text) == _alphanumeric(twin)
-    ),
-    Difference.PROMPT: lambda text, twin: text.endswith(": " + twin),
-    Difference.REPETITION: _is_repetition,
-}
+    return folder.read(folder.PACKS / name, proven=True)

@@ -34,7 +34,15 @@ class Selection:
         return {item.id: row for row, item in enumerate(self.items)}
 
     def input(self, item: golden_pack.Item) -> inputs.Input:
-        """Return what the server is sent for an item."""
+        """Return what the server is sent for an item.
+
+        Raises
+        ------
+        CheckError
+            ``GoldenSetUnreadable`` or ``GoldenSetMismatch``: an image cannot be read, or is another one.
+        """
+        if item.modality is v.Modality.IMAGE:
+            return inputs.Image(self.pack.content(item), item.media_type)
         return inputs.Text(item.text)
 
     def sample(self, per_stratum: int, *, without: frozenset[str] = frozenset()) -> tuple[int, ...]:
@@ -49,15 +57,16 @@ class Selection:
 
         Returns
         -------
-        Rows in ascending order, the first `per_stratum` of each stratum.
+        Rows in ascending order: of each stratum those that must be included, then the first ones.
         """
         taken: dict[str, int] = {}
         rows = []
-        for row, item in enumerate(self.items):
-            if item.stratum not in without and taken.get(item.stratum, 0) < per_stratum:
-                taken[item.stratum] = taken.get(item.stratum, 0) + 1
+        for row in sorted(range(len(self.items)), key=lambda row: not self.items[row].must_include):
+            stratum = self.items[row].stratum
+            if stratum not in without and taken.get(stratum, 0) < per_stratum:
+                taken[stratum] = taken.get(stratum, 0) + 1
                 rows.append(row)
-        return tuple(rows)
+        return tuple(sorted(rows))
 
 
 def select(pack: golden_pack.Pack, modality: v.Modality, *, shard: int = 0, shards: int = 1) -> Selection:
@@ -70,15 +79,30 @@ def select(pack: golden_pack.Pack, modality: v.Modality, *, shard: int = 0, shar
     modality
         What the operation reads.
     shard, shards
-        Which share, 0 to ``shards - 1``, of how many. Twins stay together: they explain each other.
+        Which share, 0 to ``shards - 1``, of how many. Twins and pairs stay together: they explain each other.
 
     Returns
     -------
     The selection; it may be empty.
     """
-    family: dict[str, str] = {}
-    for item in pack.items:
-        family[item.id] = family.get(item.twin.of, item.twin.of) if item.twin is not None else item.id
-    order = {root: place for place, root in enumerate(dict.fromkeys(family.values()))}
+    family = _families(pack)
+    order = {root: place for place, root in enumerate(dict.fromkeys(family[item.id] for item in pack.items))}
     chosen = [item for item in pack.items if order[family[item.id]] % shards == shard]
     return Selection(pack, tuple(item for item in chosen if item.modality is modality))
+
+
+def _families(pack: golden_pack.Pack) -> dict[str, str]:
+    """Return, for each item, one that stands for all that relations and pairs join it with."""
+    parent = {item.id: item.id for item in pack.items}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    joined = [(relation.item, relation.of) for relation in pack.relations]
+    joined += [(item.id, item.pair) for item in pack.items if item.pair is not None]
+    for one, other in joined:
+        parent[root(one)] = root(other)
+    return {name: root(name) for name in parent}

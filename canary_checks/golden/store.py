@@ -1,6 +1,9 @@
 """Where golden sets come from: the package, or a folder."""
 
+import pathlib
+
 from canary_checks import failure, request
+from canary_checks.golden import folder
 from canary_checks.golden import pack as golden_pack
 
 
@@ -14,13 +17,21 @@ def load(asked: request.GoldenSet) -> golden_pack.Pack:
 
     Returns
     -------
-    The set, validated.
+    The set, validated; the bytes of its images are read when they are needed.
 
     Raises
     ------
     CheckError
         ``GoldenSetUnreadable`` or ``GoldenSetMismatch`` (another digest).
     """
-    if asked.builtin is None:
-        raise failure.CheckError("GoldenSetUnreadable", f"there is no golden set at {asked.path}")
-    return golden_pack.builtin(asked.builtin)
+    if asked.builtin is not None:
+        read = golden_pack.builtin(asked.builtin)
+    else:
+        assert asked.path is not None
+        read = folder.read(pathlib.Path(asked.path))
+    if asked.digest is not None and read.digest != asked.digest:
+        raise failure.CheckError(
+            "GoldenSetMismatch",
+            f"the golden set {read.name} {read.version} has the digest {read.digest}, not {asked.digest}",
+        )
+    return read

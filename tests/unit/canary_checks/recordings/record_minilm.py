@@ -19,7 +19,8 @@ import numpy.typing as npt
 import safetensors.numpy
 import tokenizers
 
-GOLDEN: Final = pathlib.Path("canary_checks/golden/text_v1.json")
+from canary_checks.golden import pack
+
 TARGET: Final = pathlib.Path(__file__).with_name("minilm.npz")
 LAYERS, HEADS, WIDTH = 6, 12, 384
 
@@ -127,7 +128,7 @@ def int8(w: Floats) -> Floats:
 
 
 def main() -> None:
-    texts = [item["text"] for item in json.loads(GOLDEN.read_text("utf-8"))["items"]]
+    texts = [item.text for item in pack.builtin("TextV1").items]
     whole = safetensors.numpy.load_file(model_folder() / "model.safetensors")
     reset = {
         name: np.ones_like(w) if name.endswith("weight") else np.zeros_like(w)

@@ -1,0 +1,1 @@
+"""How the golden sets that ship with the package were made."""
