@@ -18,11 +18,14 @@ from canary_checks.clients import client as clients
 from canary_checks.golden import pack as golden_pack
 from canary_checks.golden import selection
 from canary_checks.parity import distance, gates, numeric
-from canary_checks.probes import asking, finding
+from canary_checks.probes import asking, finding, statements
+from canary_checks.trace import blame
 
 ADJUSTABLE: Final = frozenset({gates.UNIT_NORM_DEVIATION_WORST})
 _PER_STRATUM: Final = 3
-_LONG: Final = frozenset({"long"})
+_MAY_BE_REFUSED: Final = frozenset({"long", "tiny"})
+_UNLIKE: Final = frozenset({"plain", "photo"})
+"""The strata, of texts and of images, whose items have nothing to do with each other."""
 # A text of w plain words has at least w tokens, and fewer than this times w in every tokenizer we know.
 _TOKENS_PER_WORD: Final = 1.5
 _SPECIAL_TOKENS: Final = 4
@@ -40,6 +43,64 @@ class _Seen:
 
 
 async def probe(
+    client: clients.EmbeddingClient,
+    asked: request.CheckRequest,
+    golden: selection.Selection,
+    context: statements.Context | None = None,
+) -> finding.Finding:
+    """Judge a server's answers by themselves, and what it tells of itself by what was told and pinned.
+
+    Parameters
+    ----------
+    client
+        Of the server.
+    asked
+        The request, with the contract.
+    golden
+        What to send from.
+    context
+        What its statements are judged by; None judges the answers alone.
+
+    Returns
+    -------
+    The judgement.
+
+    Raises
+    ------
+    CheckError
+        The server cannot be asked, or the request overrides what this check does not judge.
+    """
+    found = await _probe_outputs(client, asked, golden)
+    if context is None:
+        return found
+    told = await statements.examine(client, golden, context)
+    judged = found.gates + told.gates
+    verdict = gates.verdict_of(judged)
+    broken = gates.verdict_of(told.gates) is v.Verdict.FAIL
+    reason = found.reason if verdict is found.verdict else _REASONS[verdict]
+    # What differs from what is pinned explains what the outputs do, so it is said first.
+    parts = (*told.sentences, found.message) if broken else (found.message, *told.sentences)
+    return dataclasses.replace(
+        found,
+        verdict=verdict,
+        reason=reason,
+        message=v.sentence("; ".join(parts)),
+        gates=judged,
+        diagnosis=_blame(told.cause) or found.diagnosis,
+    )
+
+
+def _blame(cause: blame.Blame | None) -> schema.DiagnosisReport | None:
+    if cause is None:
+        return None
+    return schema.DiagnosisReport(
+        cause=cause.cause,
+        confidence=cause.confidence,
+        evidence=tuple(v.sentence(one, 200) for one in cause.evidence),
+    )
+
+
+async def _probe_outputs(
     client: clients.EmbeddingClient, asked: request.CheckRequest, golden: selection.Selection
 ) -> finding.Finding:
     """Judge a server's answers by themselves.
@@ -65,7 +126,7 @@ async def probe(
     limits = gates.Limits(asked.gates, ADJUSTABLE)
     tolerance = numeric.TOLERANCES[asked.numeric_class]
     seen = _Seen()
-    items = [golden.items[row] for row in golden.sample(_PER_STRATUM, without=_LONG)]
+    items = [golden.items[row] for row in golden.sample(_PER_STRATUM, without=_MAY_BE_REFUSED)]
     for start in range(0, len(items), asking.BATCH):
         await _ask(client, golden, items[start : start + asking.BATCH], await client.model(), seen)
     dimensions = _dimensions(seen, asked.contract.dimensions)
@@ -90,7 +151,7 @@ async def probe(
             )
         )
     named = dict(zip(usable, rows, strict=True))
-    plain = [i for i in items if i.stratum == "plain" and i.id in named and np.isfinite(named[i.id]).all()]
+    plain = [i for i in items if i.stratum in _UNLIKE and i.id in named and np.isfinite(named[i.id]).all()]
     everything = [i for i in items[: asking.BATCH] if i.id in named and np.isfinite(named[i.id]).all()]
     judged.append(_distinct(np.stack([named[i.id] for i in plain]) if plain else rows[:0], tolerance))
     if seen.wrong_counts or dimensions.verdict is not v.Verdict.PASS:
@@ -131,7 +192,7 @@ def _dimensions(seen: _Seen, declared: int | None) -> schema.Gate:
 
 
 def _distinct(plain: npt.NDArray[np.float32], tolerance: numeric.Tolerance) -> schema.Gate:
-    """Judge that no two plain texts get the same vector: a collapsed model answers and says nothing."""
+    """Judge that no two unlike items get the same vector: a collapsed model answers and says nothing."""
     pairs = list(itertools.combinations(range(len(plain)), 2))
     left, right = plain[[i for i, _ in pairs]], plain[[j for _, j in pairs]]
     same = int((distance.cosine(left, right) <= tolerance.repeat_distance).sum()) if pairs else 0
@@ -186,6 +247,7 @@ async def _input_limit(
     return gates.exactly("UnreadEndings", unread, 0, samples=len(within))
 
 
+_REASONS: Final = {v.Verdict.FAIL: "ContractBroken", v.Verdict.NO_DATA: "NothingMeasured"}
 _MEANING: Final = {
     "WrongCountResponses": "responses do not hold one vector for each text",
     "OtherModelResponses": "the server says that it is another model",
