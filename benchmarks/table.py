@@ -10,6 +10,7 @@ class Bound(enum.StrEnum):
     """How a value is held against its target."""
 
     AT_MOST = "≤"
+    AT_LEAST = "≥"
     EXACTLY = "="
 
 
@@ -22,7 +23,13 @@ class Target:
 
     def met(self, value: float) -> bool:
         """Return whether a value keeps the promise; NaN keeps none."""
-        return value == self.limit if self.bound is Bound.EXACTLY else value <= self.limit
+        match self.bound:
+            case Bound.AT_MOST:
+                return value <= self.limit
+            case Bound.AT_LEAST:
+                return value >= self.limit
+            case Bound.EXACTLY:
+                return value == self.limit
 
     def __str__(self) -> str:
         return f"{self.bound} {number(self.limit)}"

@@ -100,6 +100,7 @@ class NumericClass(enum.StrEnum):
     """The declared precision of a revision, from the most to the least exact."""
 
     FP32 = "fp32"
+    TF32 = "tf32"
     FP16 = "fp16"
     BF16 = "bf16"
     INT8 = "int8"

@@ -77,13 +77,25 @@ def test_a_calibrated_limit_stays_between_floor_and_ceiling(numeric_class, noise
 # Worst benign and mildest real fault of 65, each in its class: research, parity.md §2.4 and §2.5.
 @pytest.mark.parametrize(
     ("numeric_class", "benign", "fault"),
-    [("fp32", 1.6e-12, 3.8e-6), ("fp16", 3.7e-6, 8.5e-4), ("bf16", 1.5e-4, 8.5e-4), ("int8", 3.4e-3, 2.1e-2),
-     ("fp8", 1.9e-2, 8.7e-2)],
+    [("fp32", 1.6e-12, 3.8e-6), ("tf32", 8.6e-7, 8.5e-4), ("fp16", 3.7e-6, 8.5e-4), ("bf16", 1.5e-4, 8.5e-4),
+     ("int8", 3.4e-3, 2.1e-2), ("fp8", 1.9e-2, 8.7e-2)],
 )  # fmt: skip
 def test_each_class_passes_its_worst_benign_and_fails_its_mildest_fault(numeric_class, benign, fault):
     limit = numeric.calibrated(numeric.TOLERANCES[v.NumericClass(numeric_class)].cosine_distance, None)
     assert gates.at_most("CosineDistanceWorst", benign, limit, samples=106).verdict == "Pass"
     assert gates.at_most("CosineDistanceWorst", fault, limit, samples=106).verdict == "Fail"
+
+
+def test_a_limit_of_zero_is_the_gate_of_bit_equal_rows():
+    rows = np.random.default_rng(1).standard_normal((8, 384)).astype(np.float32)
+    other = rows.copy()
+    other[3, 5] = np.nextafter(other[3, 5], np.float32(9))
+    exact = gates.Limits([override(max="0")], frozenset({"CosineDistanceWorst"})).of(
+        "CosineDistanceWorst", numeric.Limit(1e-9, v.Basis.CLASS_FLOOR)
+    )
+    for answered, verdict in ((rows, "Pass"), (other, "Fail")):
+        worst = gates.worst(distance.cosine(answered, rows))
+        assert gates.at_most("CosineDistanceWorst", worst, exact, samples=8).verdict == verdict
 
 
 def test_classes_are_ordered_by_every_tolerance():
@@ -92,7 +104,9 @@ def test_classes_are_ordered_by_every_tolerance():
         values = [getattr(row, field) for row in rows]
         assert values == sorted(values)
     assert all(row.repeat_distance < row.cosine_distance for row in rows)
+    assert list(numeric.TOLERANCES) == list(v.NumericClass)
     assert numeric.worse([v.NumericClass.BF16, v.NumericClass.FP32]) == "bf16"
+    assert numeric.worse([v.NumericClass.TF32, v.NumericClass.FP32]) == "tf32"
     assert numeric.worse([v.NumericClass.INT8, v.NumericClass.FP8]) == "fp8"
 
 
