@@ -17,7 +17,7 @@ CHECKS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["pro
 export PATH        := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: help demo test test-unit test-integration test-e2e lint format cluster cluster-down images crds bench requirements clean
+.PHONY: help demo test test-unit test-integration test-e2e lint format cluster cluster-down images crds bench bench-parity faults requirements clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-17s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,12 @@ crds: $(READY) ## Generate crds/ from the models
 
 bench: $(READY) ## Measure, and write the results
 	python -m benchmarks $(ARGS)
+
+bench-parity: $(READY) ## Measure the parity statistics beside their peers, and print a table
+	python -m benchmarks.parity $(ARGS)
+
+faults: $(READY) ## Break a real model in every known way, and print what was named as the cause
+	python -m hack.faults $(ARGS)
 
 requirements: $(READY) ## Lock requirements/ from pyproject.toml (UPGRADE=--upgrade for newer versions)
 	$(LOCK) $(UPGRADE) --extra dev pyproject.toml -o requirements/dev.txt

@@ -1,7 +1,7 @@
-"""``python -m canary_checks``: a check's Job, the same checks on a laptop, and the schema of a result."""
+"""``python -m canary_checks``: a check's Job, an artifact's verification, and the commands for people."""
 
 import sys
 
-from canary_checks import cli
+from canary_checks import entry
 
-sys.exit(cli.main(sys.argv[1:]))
+sys.exit(entry.main(sys.argv[1:]))

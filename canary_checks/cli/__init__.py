@@ -1,0 +1,1 @@
+"""The command line: the checks of a Job for people and CI, against URLs and without a cluster."""
