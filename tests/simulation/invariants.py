@@ -126,6 +126,8 @@ class Checker:
                 yield from self._deployment(write)
             case "Service":
                 yield from self._service(write)
+            case "Job":
+                yield from self._job(write)
             case "ControllerRevision":
                 if write.event == "MODIFIED" and write.old and write.old["data"] != write.new["data"]:
                     yield "10: the data of a revision changes"
@@ -205,6 +207,16 @@ class Checker:
         if left < view.floor() - view.shaken():
             yield f"3: {left} serving pods are left, the floor is {view.floor()}"
 
+    def _job(self, write: kubernetes.Write) -> Iterator[str]:
+        """A pod is asked one portion of a check at a time."""
+        if write.event != "ADDED":
+            return
+        mine = _probe_of(write.new)
+        for job in self._server.objects.get("Job", {}).values():
+            ended = (job.get("status") or {}).get("conditions")
+            if job is not write.new and _probe_of(job) == mine and not ended:
+                yield f"8: {write.new['metadata']['name']} starts while {job['metadata']['name']} runs"
+
     def _service(self, write: kubernetes.Write) -> Iterator[str]:
         if write.new["metadata"]["name"] != NAME:
             yield f"7: the operator writes Service {write.new['metadata']['name']}"
@@ -221,6 +233,11 @@ class Checker:
             yield f"4: traffic moves from {before} to no Ready pod"
         yield from self._unproven(after)
         yield from self._moved(write, after)
+        stable = self.transitions.stable
+        for revision in after:
+            gained = not self.view.selects(write.old, revision)
+            if gained and revision != stable and self.view.crosses(revision, stable):
+                yield f"3: traffic moves from {stable} to {revision}, which answers in another vector space"
 
     def _unproven(self, exposed: dict[str, int]) -> Iterator[str]:
         proven = self.transitions.cleared | set(self.transitions.promoted)
@@ -249,9 +266,18 @@ class Checker:
         excused = self.view.excused(spec["revision"], "parity", run)
         if not records or spec["mode"] != "Full" or excused:
             return
-        outputs = status.get("outputs")
-        if not outputs or self._server.find("ConfigMap", "search", outputs["configMap"]) is None:
-            yield f"5: {spec['revision']} takes traffic before its outputs are stored"
+        stored = {
+            known["portion"]
+            for known in status.get("recorded") or ()
+            if self._server.find("ConfigMap", "search", known["configMap"]) is not None
+        }
+        shards = max(
+            check["embeddingParity"]["shards"]
+            for check in spec["judging"]["checks"]
+            if "embeddingParity" in check
+        )
+        if stored != set(range(shards)):
+            yield f"5: {spec['revision']} takes traffic before its outputs are stored: {sorted(stored)}"
 
     # --- Every second --------------------------------------------------------------------------------------
 
@@ -328,6 +354,15 @@ class Checker:
         """Judge the whole."""
         if not self._server.unchanged():
             self.fail("somebody changed an object that was only handed out to be read")
+
+
+def _probe_of(job: api.Object) -> tuple[str | None, ...]:
+    """Return the run, check, attempt and pod of a check's Job."""
+    labels, said = job["metadata"].get("labels") or {}, job["metadata"].get("annotations") or {}
+    return (
+        *(labels.get(f"modelrelease.dev/{key}") for key in ("run", "check")),
+        *(said.get(f"modelrelease.dev/{key}") for key in ("attempt", "pod-uid")),
+    )
 
 
 def api_time(obj: api.Object) -> float:

@@ -8,7 +8,18 @@ from unittest import mock
 
 from modelrelease.api import run as api_run
 from modelrelease.api import verdict
-from modelrelease.core import judgement, lifecycle, observation, planner, pods, situation, target, traffic
+from modelrelease.core import (
+    artifacts,
+    judgement,
+    lifecycle,
+    observation,
+    planner,
+    pods,
+    references,
+    situation,
+    target,
+    traffic,
+)
 from modelrelease.core import verdict as core_verdict
 
 Patch = Callable[[contextlib.ExitStack], None]
@@ -84,9 +95,7 @@ def _forget_floor(original: Any = planner.plan) -> Any:
 
 
 def _error_is_fail(here: situation.Situation) -> Any:
-    found = [
-        c for c in judgement.latest_checks(here) if c.verdict in {verdict.Verdict.ERROR, verdict.Verdict.FAIL}
-    ]
+    found = [c for c in here.latest_checks if c.verdict in {verdict.Verdict.ERROR, verdict.Verdict.FAIL}]
     return observation.Problem("CheckFailed", "it did not pass") if found else None
 
 
@@ -130,6 +139,12 @@ def _any_approval(self: situation.Situation, stage: Any) -> bool:
     return self.strategy.approval is not stage or bool(self.observed.release.override.approvals)
 
 
+def _mixed_spaces(stack: contextlib.ExitStack) -> None:
+    """Stable of another vector space is an opponent like any other, and may share traffic."""
+    stack.enter_context(mock.patch.object(situation.Situation, "crosses_space", False))
+    stack.enter_context(mock.patch.object(references, "_shares", return_value=True))
+
+
 MUTANTS: Final[dict[str, Patch]] = {
     "pin S without a Ready pod": _replace(traffic, "_never_empty", _pinned),
     "promote without a Pass of the SLOs": _replace(judgement, "slos_pass", lambda here: True),
@@ -151,6 +166,12 @@ MUTANTS: Final[dict[str, Patch]] = {
     "the checks need not have passed": _replace(judgement, "checks_done", lambda here: True),
     "outputs need not be stored": _replace(judgement, "outputs_stored", _skip_outputs),
     "any approval will do": _replace(situation.Situation, "approved", _any_approval),
+    "one portion of a check is enough": _replace(
+        situation.Situation, "portions", lambda self, check: range(1)
+    ),
+    "vector spaces share traffic": _mixed_spaces,
+    "other files are a crash like any other": _replace(pods, "_artifact_blame", lambda pod: None),
+    "files are not looked at": _replace(artifacts, "status_of", lambda here, ready: None),
     "the canary never yields": _replace(pods, "yield_needed", lambda stable, now: False),
 }
 

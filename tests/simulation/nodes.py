@@ -2,7 +2,8 @@
 
 How a pod behaves follows from its image, so that a revision is good or bad for good: ``good``, ``slow``,
 ``crash``, ``hungry`` (asks for more than any node has), ``casing`` (parity fails), ``burn`` (its SLO fails),
-``mute``, ``shaky`` and ``quiet`` (its SLO has no data, breaks at times, or has too few requests at first).
+``mute``, ``shaky`` and ``quiet`` (its SLO has no data, breaks at times, or has too few requests at first),
+``tampered`` (the model's files are not the pinned ones, where some are mounted).
 How long something takes follows from the seed and the object's name, so that a life with one event less is
 otherwise the same.
 """
@@ -19,6 +20,8 @@ from tests.simulation import kubernetes, probes
 
 REPLICA_SET = "replicaset"
 """Who deletes the pods that are no longer asked for."""
+VERIFIER = "modelrelease-artifact"
+"""Name of the init container that reads the model's files."""
 OLDER_SECONDS = 300.0
 """A Job's own deadline, in place of the product's 10 minutes."""
 
@@ -44,8 +47,10 @@ class Nodes:
         self._serial: dict[str, int] = {}
         self._due: dict[str, float] = {}
         self._seen = (-1, -1)
-        self.said: dict[tuple[str, str, int, str], str] = {}
-        """What a check really found, by run, check, attempt and UID of the probed pod."""
+        self.said: dict[tuple[str, str, int, str, int], str] = {}
+        """What a check really found, by run, check, attempt, UID of the probed pod, and shard."""
+        self.mismatched: set[str] = set()
+        """Revisions whose files were found to be other ones."""
 
     async def run(self) -> None:
         """Live on, one second after the other."""
@@ -186,6 +191,9 @@ class Nodes:
             del self._due[pod["metadata"]["uid"]]
 
     def _start(self, pod: api.Object) -> None:
+        if not self._verified(pod):
+            return
+        pod = self._server.get("Pod", *api.key_of(pod))
         container = pod["spec"]["containers"][0]
         old = (pod["status"].get("containerStatuses") or [{}])[0]
         status = {
@@ -209,6 +217,34 @@ class Nodes:
             changed["status"]["phase"] = "Running"
         changed["status"]["containerStatuses"] = [status]
         self._server.replace("Pod", changed)
+
+    def _verified(self, pod: api.Object) -> bool:
+        """Let the init container read the model's files; at times the first read of a pod breaks."""
+        verifier = next((c for c in pod["spec"].get("initContainers") or () if c["name"] == VERIFIER), None)
+        old = (pod["status"].get("initContainerStatuses") or [{}])[0]
+        if verifier is None or old.get("ready"):
+            return True
+        restarts = old.get("restartCount", -1) + 1
+        digest = verifier["command"][verifier["command"].index("--digest") + 1]
+        chance = random.Random(f"{self._seed}/{pod['metadata']['name']}/files")
+        outcome, code = "Match", 0
+        if behaviour(pod) == "tampered":
+            outcome, code = "Mismatch", 1
+            self.mismatched.add(pod["metadata"]["labels"]["modelrelease.dev/revision"])
+        elif restarts == 0 and chance.random() < self.weather.job_fault:
+            outcome, code = "Unreadable", 3
+        said = {"schema": "artifact.modelrelease.dev/v1", "outcome": outcome, "message": f"it is {outcome}"}
+        said |= {"digest": digest, "files": {"tokenizer.json": "0" * 64}} if code == 0 else {}
+        ended = {"terminated": {"exitCode": code, "message": json.dumps(said)}}
+        status = {"name": VERIFIER, "restartCount": restarts, "imageID": "sha256:checks", "ready": code == 0}
+        back_off = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+        status |= {"state": ended} if code == 0 else {"state": back_off, "lastState": ended}
+        changed = kubernetes.copied(pod)
+        changed["status"]["initContainerStatuses"] = [status]
+        if code:
+            self._due[pod["metadata"]["uid"]] = self._server.seconds() + 5.0 * min(8, restarts + 1)
+        self._server.replace("Pod", changed)
+        return code == 0
 
     # --- What people, the node and the descheduler do to pods ----------------------------------------------
 
@@ -284,7 +320,8 @@ class Nodes:
         reply = probes.reply(
             request, behaviour(target) if target and alive else "gone", fault, self._server.now()
         )
-        key = (request["run"], request["check"]["name"], request["attempt"], request["pod"]["uid"])
+        asked = request["check"]["name"], request["attempt"], request["pod"]["uid"]
+        key = (request["run"], *asked, request["shard"])
         self.said[key] = reply.verdict
         changed = (
             self._with(pod, ("DisruptionTarget", "True", "Preempted", "")) if fault == "evicted" else None

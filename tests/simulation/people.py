@@ -11,6 +11,7 @@ from tests.simulation import kubernetes, nodes
 NAMESPACE, NAME = "search", "embedder"
 USER = "kubectl"
 WHY = "because"
+ARTIFACT = {"uri": "pvc://models/embedder/1", "digest": f"sha256:{'0' * 64}"}
 
 Setup = Mapping[str, Any]
 
@@ -18,13 +19,19 @@ Setup = Mapping[str, Any]
 def manifest(setup: Setup) -> api.Object:
     """Return the ModelRelease that a life begins with."""
     chosen = {"checks": setup["checks"]} if "checks" in setup else {}
+    if setup.get("shards", 1) > 1:
+        parity = {"name": "parity", "embeddingParity": {"shards": setup["shards"]}}
+        chosen = {"checks": [{"name": "contract", "contract": {}}, parity]}
+    model: dict[str, Any] = {"version": "1", "contract": {"dimensions": 8}}
+    if setup.get("artifact"):
+        model |= {"artifact": ARTIFACT, "contract": {"dimensions": 8, "files": ["tokenizer.json"]}}
     return {
         "apiVersion": "modelrelease.dev/v1alpha1",
         "kind": "ModelRelease",
         "metadata": {"name": NAME, "namespace": NAMESPACE},
         "spec": {
             "replicas": setup["replicas"],
-            "model": {"version": "1", "contract": {"dimensions": 8}},
+            "model": model,
             "endpoint": {"protocol": "OpenAIEmbeddings"},
             "template": template(f"registry/{setup['first']}:0"),
             "strategy": {
@@ -110,6 +117,12 @@ class People:
         stored = self._server.find("ControllerRevision", NAMESPACE, f"{NAME}-{revision}")
         return nodes.image_of(stored["data"]["template"]["spec"]) if stored else None
 
+    def _space(self, revision: str) -> str | None:
+        """Return the vector space that a revision was committed with; None for the default one."""
+        stored = self._server.find("ControllerRevision", NAMESPACE, f"{NAME}-{revision}")
+        space = stored["data"]["embeddingSpace"] if stored else NAME
+        return str(space) if space != NAME else None
+
     # --- Writing -------------------------------------------------------------------------------------------
 
     def create(self) -> None:
@@ -145,15 +158,17 @@ class People:
 
     # --- The verbs -----------------------------------------------------------------------------------------
 
-    def commit(self, behaviour: str, number: int) -> None:
-        """Roll out a new revision."""
-        self.edit({"template": template(f"registry/{behaviour}:{number}"), "model": {"version": str(number)}})
+    def commit(self, behaviour: str, number: int, space: str | None = None) -> None:
+        """Roll out a new revision, which may answer in another vector space."""
+        model = {"version": str(number), "embeddingSpace": space}
+        self.edit({"template": template(f"registry/{behaviour}:{number}"), "model": model})
 
     def revert(self, who: str) -> None:
         """Commit an old revision again."""
-        image = self._image(self.who(who) or "")
+        revision = self.who(who) or ""
+        image = self._image(revision)
         if image is not None:
-            self.edit({"template": template(image)})
+            self.edit({"template": template(image), "model": {"embeddingSpace": self._space(revision)}})
 
     def reject(self, who: str) -> None:
         """Reject a revision."""

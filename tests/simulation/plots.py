@@ -32,6 +32,9 @@ def life(*events: tuple[float, str, dict[str, Any]], seconds: float = 300.0, **s
     return script.Life(7, BASE | setup, tuple(script.Event(*event) for event in events), seconds)
 
 
+ELSEWHERE: Final = {"behaviour": "good", "number": 1, "space": "elsewhere"}
+
+
 def _commit(behaviour: str, at: float = 60.0, number: int = 1) -> tuple[float, str, dict[str, Any]]:
     return (at, "commit", {"behaviour": behaviour, "number": number})
 
@@ -74,6 +77,10 @@ LIVES: Final[dict[str, script.Life]] = {
         (130.0, "approve", {"stage": "BeforeFull"}),
         approval="BeforeTraffic",
     ),
+    "one portion of a check is enough": life(_commit("good"), shards=3),
+    "vector spaces share traffic": life((60.0, "commit", ELSEWHERE)),
+    "other files are a crash like any other": life(_commit("tampered"), artifact=True),
+    "files are not looked at": life(_commit("good"), artifact=True),
     "the canary never yields": life(
         (40.0, "approve", {"stage": "BeforeTraffic"}),
         _commit("good"),

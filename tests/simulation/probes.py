@@ -46,14 +46,16 @@ def reply(request: Mapping[str, Any], behaviour: str, fault: str, now: datetime.
         case "killed" | "evicted":
             return Reply("", exit_code=137, reason="OOMKilled" if fault == "killed" else "Error")
     kind = request["check"]["kind"]
-    fails = behaviour == "casing" and kind == "EmbeddingParity" and bool(request.get("references"))
+    compares = bool(request.get("references") or request.get("live"))
+    fails = behaviour == "casing" and kind == "EmbeddingParity" and compares
     broken = fault == "error" or behaviour == "gone"
     said = _result(request, now, "Error" if broken else "Fail" if fails else "Pass")
     if fault == "old-nonce":
         said["nonce"] = "0" * 32
     evidence = {"result": said}
     if request.get("record") and not broken:
-        content = f"outputs of {request['subject']['revision']}".encode()
+        share = f" share {request['shard']}" if request["shard"] else ""
+        content = f"outputs of {request['subject']['revision']}{share}".encode()
         evidence["reference"] = {
             "digest": contract.digest(content),
             "safetensors": base64.b64encode(content).decode(),

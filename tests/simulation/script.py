@@ -61,8 +61,37 @@ class Life:
         return "\n".join([f"setup {dict(self.setup)}", *map(str, self.events)])
 
 
-def generate(seed: int) -> Life:
-    """Draw a life."""
+def generate(seed: int, *, plain: bool = False) -> Life:
+    """Draw a life.
+
+    Parameters
+    ----------
+    seed
+        Of everything in it.
+    plain
+        Without artifacts, shards and other vector spaces: the life that a seed gave before there were any.
+    """
+    life = _plain(seed)
+    return life if plain else _enriched(life)
+
+
+def _enriched(life: Life) -> Life:
+    """Add what was invented later, by a chance of its own: the rest of a life stays as it was."""
+    chance = random.Random(f"{life.seed}/more")
+    setup = dict(life.setup) | {"artifact": chance.random() < 0.4, "shards": chance.choice([1, 1, 1, 2, 3])}
+    spaces = chance.random() < 0.25
+    events = []
+    for event in life.events:
+        args = dict(event.args)
+        if event.verb == "commit" and setup["artifact"] and chance.random() < 0.2:
+            args["behaviour"] = "tampered"
+        if event.verb == "commit" and spaces and chance.random() < 0.4:
+            args["space"] = "elsewhere"
+        events.append(dataclasses.replace(event, args=args))
+    return dataclasses.replace(life, setup=setup, events=tuple(events))
+
+
+def _plain(seed: int) -> Life:
     chance = random.Random(seed)
     setup = _setup(chance)
     moments = sorted(chance.uniform(60.0, LIFE_SECONDS) for _ in range(chance.randint(12, 45)))

@@ -70,6 +70,9 @@ def _may_wait(view: View, run: api.Object) -> bool:
     spec, status = run["spec"], run.get("status") or {}
     judging = spec["judging"]
     phase, approval = phase_of(run), judging["strategy"].get("approval", "None")
+    if phase in {"Starting", "Checking"} and view.crosses(spec["revision"], spec.get("stable")):
+        # A cut-over is a person's: until then nothing moves.
+        return phase == "Starting" or _checked(view, run)
     if phase == "Checking":
         return _checked(view, run) and (approval != "None" or not status.get("outputs"))
     if phase != "Holding":

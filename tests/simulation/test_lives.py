@@ -1,10 +1,11 @@
 """Whole lives: the real core and the real shell, 50,000 turns and more in every run."""
 
 import itertools
+from typing import Any
 
 import pytest
 
-from tests.simulation import script, shrink, world
+from tests.simulation import people, plots, script, shrink, virtual, world
 from tests.simulation.conftest import BLOCKS
 
 
@@ -44,3 +45,38 @@ def test_a_failing_life_is_shrunk():
     short, said = shrink.shrunk(script.Life(1, {}, tuple(long)), "at 9.0 s: 4: too bad", breaks)
     assert [e.verb for e in short.events] == ["pause", "reject"]
     assert said == "at 7.0 s: 4: too bad"
+
+
+def told(*events: tuple[float, str, dict[str, Any]], **setup: Any) -> tuple[str, dict[str, str]]:
+    """Return the broken invariant, and the reasons of the conditions that are True in the end."""
+
+    async def main() -> tuple[str, dict[str, str]]:
+        lived_in = world.World(plots.life(*events, **setup))
+        lived = await lived_in.live()
+        release = lived_in.server.get("ModelRelease", people.NAMESPACE, people.NAME)
+        conditions = release["status"]["conditions"]
+        return lived.problem, {c["type"]: c["reason"] for c in conditions if c["status"] == "True"}
+
+    return virtual.run(main())
+
+
+def test_another_vector_space_is_checked_and_then_waits_for_a_cut_over():
+    problem, said = told((60.0, "commit", plots.ELSEWHERE))
+    assert (problem, said) == ("", {"Ready": "ServingStable", "Stalled": "CutOverRequired"})
+
+
+def test_a_fail_in_another_vector_space_is_a_fail():
+    bad = plots.ELSEWHERE | {"behaviour": "crash"}
+    problem, said = told((60.0, "commit", bad))
+    assert (problem, said["Stalled"]) == ("", "CrashLoop")
+
+
+def test_a_revert_out_of_another_vector_space_needs_nothing():
+    problem, said = told((60.0, "commit", plots.ELSEWHERE), (200.0, "revert", {"who": "stable"}))
+    assert (problem, said) == ("", {"Ready": "ServingStable"})
+
+
+def test_other_files_than_the_pinned_ones_are_told_and_never_tried_again():
+    tampered = {"behaviour": "tampered", "number": 1}
+    problem, said = told((60.0, "commit", tampered), artifact=True, seconds=1200.0)
+    assert (problem, said) == ("", {"Ready": "ServingStable", "Stalled": "ArtifactMismatch"})

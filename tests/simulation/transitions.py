@@ -1,6 +1,7 @@
 """What a run's status may become, given what is true: invariants 2, 5, 6, 8 and 9 of the design."""
 
 import datetime
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ ALLOWED: Final = {
     "Returning": {"Done"},
     "Done": set(),
 }
+_KINDS: Final = ("embeddingParity", "contract", "repeatability")
 JUDGED_SECONDS: Final = 60.0
 """A judgement older than this promotes nothing."""
 
@@ -113,6 +115,8 @@ class Transitions:
             yield from self._forward(run, before, after)
         if other == "Done" and after.get("outcome") != "Promoted":
             yield from self._ended(run, before)
+        if one == "Starting":
+            yield from self._verified(run)
         if other == "Holding":
             self.paused_ticks = self.blind_ticks = 0
             if before.get("step") != after.get("step"):
@@ -123,6 +127,21 @@ class Transitions:
         status, revision = run["status"], run["spec"]["revision"]
         if status["phase"] == "Done" and status.get("outcome") == "Promoted":
             self.promoted = [name for name in self.promoted if name != revision] + [revision]
+
+    def _verified(self, run: api.Object) -> Iterator[str]:
+        """What is checked has been read, and is what is pinned; other files are no crash."""
+        revision, status = run["spec"]["revision"], run["status"]
+        if status.get("reason") == "CrashLoop" and revision in self._cluster.mismatched:
+            yield f"{revision} has other files than the pinned ones, and is said to crash"
+        if status["phase"] != "Checking":
+            return
+        stored = self._view.stored(revision)
+        pinned = (stored["data"]["identity"].get("artifact") or {}).get("digest") if stored else None
+        read = (status.get("artifact") or {}).get("digest")
+        if pinned is not None and read != pinned:
+            yield f"{revision} is checked, and its files are {read}, not {pinned}"
+        if revision in self._cluster.mismatched:
+            yield f"{revision} is checked although its files are other ones"
 
     def _ended(self, run: api.Object, before: Status) -> Iterator[str]:
         """A run that gave nothing away ends when nobody reaches its pods, and they are gone."""
@@ -139,7 +158,8 @@ class Transitions:
         name = run["metadata"]["name"]
         checks = any(key[0] == name and said == "Fail" for key, said in self._cluster.said.items())
         slos = any(said.run == name and said.verdict.value == "Fail" for said in self._prometheus.said)
-        if not checks and not slos:
+        files = run["spec"]["revision"] in self._cluster.mismatched
+        if not checks and not slos and not files:
             yield f"{name} is remembered as failed, but nothing has measured a Fail"
 
     def _forward(self, run: api.Object, before: Status, after: Status) -> Iterator[str]:
@@ -169,8 +189,10 @@ class Transitions:
                 continue
             if found.get("verdict") != "Pass":
                 yield f"{revision} goes on although {check['name']} says {found.get('verdict')}"
-            for pod in status.get("checkedPods") or ():
-                truth = self._cluster.said.get((name, check["name"], found.get("attempt", 1), pod["uid"]))
+            shards = next((check[k]["shards"] for k in _KINDS if k in check), 1)
+            for pod, shard in itertools.product(status.get("checkedPods") or (), range(shards)):
+                key = (name, check["name"], found.get("attempt", 1), pod["uid"], shard)
+                truth = self._cluster.said.get(key)
                 if truth != "Pass":
                     yield f"{revision} goes on, but {check['name']} found {truth} on {pod['name']}"
         if not status.get("checkedPods"):

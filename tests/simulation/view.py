@@ -206,6 +206,16 @@ class View:
         stored = self.stored(revision)
         return nodes.behaviour_of(nodes.image_of(stored["data"]["template"]["spec"])) if stored else ""
 
+    def space(self, revision: str) -> str:
+        """Return the vector space that the revision answers in."""
+        stored = self.stored(revision)
+        return str(stored["data"]["embeddingSpace"]) if stored else ""
+
+    def crosses(self, one: str | None, other: str | None) -> bool:
+        """Return whether two stored revisions answer in different vector spaces."""
+        spaces = {self.space(name) for name in (one, other) if name and self.stored(name)}
+        return len(spaces) > 1
+
     def wanted(self) -> str | None:
         """Return the stored revision that the spec asks for."""
         release = self.release

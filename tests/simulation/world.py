@@ -101,7 +101,7 @@ class World:
             operator.wake(namespace, release)
 
         caches = cache.Caches(port, sleep=clock.sleep, monotonic=clock.monotonic, changed=changed)
-        observer = observe.Observer(port, caches, resolve.Resolver(port), results.read)
+        observer = observe.Observer(port, caches, resolve.Resolver(port, "registry/checks:1"), results.read)
         turns = turn.Turns(
             turn.Shell(
                 port=port,

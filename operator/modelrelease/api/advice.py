@@ -41,12 +41,37 @@ def advice(release: spec.ReleaseSpec) -> Iterator[Finding]:
         yield _warning(
             "spec.override", "is for people on call and would be undone by the next sync: leave it out of Git"
         )
+    yield from _artifact(release)
+    yield from _golden_sets(release)
     yield from _room(release)
     yield from _pod(release.template["spec"])
 
 
 def _warning(path: str, message: str) -> Finding:
     return Finding(Severity.WARNING, path, message)
+
+
+# --- What is judged, and by what ----------------------------------------------------------------------------
+
+
+def _artifact(release: spec.ReleaseSpec) -> Iterator[Finding]:
+    artifact = release.model.artifact
+    if artifact is not None and not artifact.pinned:
+        yield _warning(
+            "spec.model.artifact.uri",
+            "names no commit, so the server may pull other files at any restart and the release is shown as "
+            "ArtifactUnverified: append @ and the 40 digits of the commit",
+        )
+
+
+def _golden_sets(release: spec.ReleaseSpec) -> Iterator[Finding]:
+    named = {check.probe.golden_set for check in release.all_checks()}
+    for index, golden in enumerate(release.golden_sets):
+        if golden.name not in named:
+            yield _warning(
+                f"spec.goldenSets[{index}]",
+                f"is used by no check: set goldenSet: {golden.name} in one, or remove it",
+            )
 
 
 # --- Strategy -----------------------------------------------------------------------------------------------

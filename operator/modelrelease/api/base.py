@@ -135,6 +135,20 @@ DECIMAL: Final = r"^-?[0-9]+(\.[0-9]+)?([eE]-?[0-9]{1,2})?$"
 PERCENTAGE: Final = r"^(100|[1-9]?[0-9])%$"
 LABEL_VALUE: Final = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 PATH: Final = r"^/[-A-Za-z0-9._~/]*$"
+_PART: Final = r"[A-Za-z0-9_][-A-Za-z0-9._]*"
+RELATIVE_PATH: Final = rf"^{_PART}(/{_PART})*$"
+FOLDER: Final = rf"^(/{_PART})+$"
+ARTIFACT_URI: Final = (
+    rf"^(pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/{_PART})*"
+    rf"|hf://{_PART}(/{_PART})?(@{_PART}(/{_PART})*)?"
+    rf"|image://[a-z0-9][-A-Za-z0-9._:/]*(@sha256:[a-f0-9]{{64}})?)$"
+)
+PINNED_IMAGE: Final = r"^[a-z0-9][-A-Za-z0-9._:/]*@sha256:[a-f0-9]{64}$"
+PRINTABLE: Final = r"^[ -~]+$"
+JSON_PATH: Final = (
+    r"^\$((\.\.?|\.)([A-Za-z_][A-Za-z0-9_]*|\*)"
+    r"|(\.\.)?\[(\*|-?[0-9]{1,6}|(-?[0-9]{1,6})?:(-?[0-9]{1,6})?|'[^'\\\x00-\x1f]{1,64}')\])+$"
+)
 QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?([eE][0-9]{1,2}|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 
 PATTERN_WORDS: Final = {
@@ -145,6 +159,14 @@ PATTERN_WORDS: Final = {
     DECIMAL: 'a decimal number in quotes, such as "0.001"',
     LABEL_VALUE: "letters, digits, '-', '_' and '.', with a letter or digit at both ends",
     PATH: "a path that starts with / and has no query",
+    RELATIVE_PATH: "a path below a folder, such as 1_Pooling/config.json, without '..' and hidden parts",
+    PRINTABLE: "printable ASCII",
+    JSON_PATH: "a JSONPath of names, indices, slices and wildcards, such as $.data[*].embedding",
+    FOLDER: "an absolute path, such as /models, without '..' and hidden parts",
+    ARTIFACT_URI: (
+        "pvc://claim/path, image://name@sha256:digest or hf://organisation/name@commit, without '..' and "
+        "hidden parts"
+    ),
 }
 """What a pattern asks for, in the words of the offline linter."""
 

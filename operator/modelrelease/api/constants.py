@@ -23,5 +23,8 @@ ROLE_SERVING: Final = "serving"
 MODEL_PORT_NAME: Final = "model"
 """Name of the container port that serves the model; the Service's targetPort."""
 
+ARTIFACT_CONTAINER: Final = "modelrelease-artifact"
+"""Name of the init container that verifies the model's files, and of the volume that they are in."""
+
 NAME_LENGTH_MAX: Final = 40
 """Longest release name: children append a revision, an attempt and a check to it."""

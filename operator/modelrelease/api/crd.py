@@ -207,6 +207,8 @@ def run_schema() -> Schema:
         structural(run.RunSpec, defaults=False),
         structural(run.RunStatus, defaults=False),
     )
+    # What no transition has touched yet is Queued; said here, so that people see it before the first one.
+    schema["properties"]["status"]["default"] = {"phase": run.RunStatus().phase.value}
     schema["properties"]["spec"]["x-kubernetes-validations"] = [
         {"rule": "self == oldSelf", "message": RUN_IMMUTABLE}
     ]

@@ -4,6 +4,7 @@ A reason is a CamelCase word that programs match and that has a page in the runb
 full sentences, the name of the thing that is wrong, and what to do where that is known.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 # --- A revision serves --------------------------------------------------------------------------------------
@@ -63,6 +64,8 @@ CRASH_LOOP: Final = "CrashLoop"
 OUT_OF_MEMORY: Final = "OutOfMemory"
 IMAGE_NOT_FOUND: Final = "ImageNotFound"
 STARTUP_DEADLINE: Final = "StartupDeadline"
+ARTIFACT_MISMATCH: Final = "ArtifactMismatch"
+"""The model's files are not the ones that are pinned: exact, so it is remembered as a Fail."""
 
 # --- Checks and objectives ----------------------------------------------------------------------------------
 
@@ -133,6 +136,7 @@ SETTLED: Final = "Settled"
 NOT_STALLED: Final = "NotStalled"
 CONFIG_DRIFT: Final = "ConfigDrift"
 TEMPLATE_REVERTED: Final = "TemplateReverted"
+ARTIFACT_UNVERIFIED: Final = "ArtifactUnverified"
 
 
 # --- Sentences ----------------------------------------------------------------------------------------------
@@ -184,6 +188,37 @@ def not_ready(ready: int, desired: int, detail: str = "") -> str:
 def crash_loop(container: str, restarts: int, exit_code: int) -> str:
     """Say that a container keeps dying."""
     return f"Container {container} crashed {restarts} times, at last with exit code {exit_code}."
+
+
+def artifact_mismatch(said: str) -> str:
+    """Say that the model's files are not the pinned ones, in the words of who has read them."""
+    return sentence(f"The model's files are not the ones that model.artifact pins: {said}")
+
+
+def artifact_unreadable(said: str) -> str:
+    """Say that the model's files could not be read before the server starts."""
+    return sentence(f"The model's files can't be read, so no server starts: {said}")
+
+
+def artifact_unverified(uri: str) -> str:
+    """Say that nobody knows which files the server pulls."""
+    return (
+        f"{uri} names no commit, so the server may pull other files at any restart, and no check would know: "
+        f"append @ and the 40 digits of the commit, and make the server pull it."
+    )
+
+
+def changed_files(names: Iterable[str]) -> str:
+    """Say which files of the model differ from stable's."""
+    return f"Files that differ from stable's: {', '.join(names)}."
+
+
+def mixed_images(one: str, other: str) -> str:
+    """Say that one revision runs two products."""
+    return (
+        f"Pods {one} and {other} of the same revision run different images, so there is no one product to "
+        f"judge: a tag was moved. Pin the image by its digest."
+    )
 
 
 def out_of_memory(container: str) -> str:

@@ -6,27 +6,14 @@ when it reads one, and the operator when an older object breaks a newer rule.
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from modelrelease.api import base, constants, spec
+from modelrelease.api import artifact as artifacts
+from modelrelease.api import base, constants, endpoint_rules, judging_rules, spec
+from modelrelease.api import rule as one_rule
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule at one or more places."""
-
-    id: str
-    paths: tuple[str, ...]
-    """Where ``self`` is, such as ``spec.checks[*]``; the empty path is the whole object."""
-    cel: str
-    message: str
-    """One sentence that follows the path: what must be, and what to change."""
-    holds: Callable[[Any], bool]
-    """The same as ``cel``, of the JSON value with its defaults."""
-    field: str = ""
-    """The field below ``self`` that is blamed, such as ``.steps``."""
+Rule = one_rule.Rule
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,35 +56,8 @@ def places(value: Any, path: str, at: str = "") -> Iterator[tuple[str, Any]]:
 # --- What the rules are made of -----------------------------------------------------------------------------
 
 _NAME: Final = "[a-z]([-a-z0-9]*[a-z0-9])?"
-_CHECK_KINDS: Final = ("embeddingParity", "contract", "repeatability")
-_SLO_KINDS: Final = ("availability", "latency")
 _DEFAULT_NAMES: Final = tuple(check.name for check in spec.DEFAULT_CHECKS)
 _RESERVED: Final = f"{constants.GROUP}/"
-_ALL: Final = 100
-"""Percent."""
-
-
-def _one_of(fields: Sequence[str]) -> str:
-    return f"[{', '.join(f'has(self.{field})' for field in fields)}].filter(x, x).size() == 1"
-
-
-def _has_one_of(value: Mapping[str, Any], fields: Sequence[str]) -> bool:
-    return sum(field in value for field in fields) == 1
-
-
-def _operations(where: str) -> str:
-    known = "self.endpoint.operations.exists(o, o.name == x.operation)"
-    implied = f"x.operation == '{spec.IMPLIED_OPERATION}'"
-    return (
-        f"!has({where}) || {where}.all(x, !has(x.operation) || "
-        f"(has(self.endpoint.operations) ? {known} : {implied}))"
-    )
-
-
-def _operations_exist(release: Mapping[str, Any], where: str) -> bool:
-    declared = release["endpoint"].get("operations")
-    known = {o["name"] for o in declared} if declared is not None else {spec.IMPLIED_OPERATION}
-    return all(entry.get("operation", next(iter(known))) in known for entry in release.get(where, ()))
 
 
 def _check_names(release: Mapping[str, Any]) -> set[str]:
@@ -149,7 +109,13 @@ def _clash_cel(field: str) -> str:
     )
 
 
+def _pulled(artifact: Mapping[str, Any]) -> bool:
+    return bool(artifact["uri"].startswith(artifacts.PULLED))
+
+
 # --- The rules ----------------------------------------------------------------------------------------------
+
+_PULLED: Final = f"self.uri.startsWith('{artifacts.PULLED}')"
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule(
@@ -171,12 +137,60 @@ RULES: Final[tuple[Rule, ...]] = (
         ),
     ),
     Rule(
+        id="artifact-digest",
+        paths=("spec.model.artifact",),
+        field=".digest",
+        cel=f"{_PULLED} ? !has(self.digest) : (has(self.digest) || self.uri.startsWith('image://'))",
+        message=(
+            "must be set with pvc://, so that no server starts on other files, and left out with hf://, "
+            "whose files the server pulls: pin a commit there"
+        ),
+        holds=lambda artifact: (
+            "digest" not in artifact
+            if _pulled(artifact)
+            else "digest" in artifact or artifact["uri"].startswith("image://")
+        ),
+    ),
+    Rule(
+        id="artifact-mount-path",
+        paths=("spec.model.artifact",),
+        field=".mountPath",
+        cel=f"!{_PULLED} || !has(self.mountPath)",
+        message="must be left out with hf://, because the server pulls the files and nothing is mounted",
+        holds=lambda artifact: not _pulled(artifact) or "mountPath" not in artifact,
+    ),
+    Rule(
+        id="artifact-image",
+        paths=("spec.model.artifact",),
+        field=".uri",
+        cel="!self.uri.startsWith('image://') || self.uri.contains('@sha256:')",
+        message="must name an image by its digest: append @sha256: and its 64 digits",
+        holds=lambda artifact: not artifact["uri"].startswith("image://") or "@sha256:" in artifact["uri"],
+    ),
+    Rule(
+        id="contract-files",
+        paths=("spec.model",),
+        field=".contract.files",
+        cel=(
+            "!has(self.contract) || !has(self.contract.files) || "
+            "(has(self.artifact) && has(self.artifact.digest))"
+        ),
+        message=(
+            "must be left out unless model.artifact has a digest, because they are files of what is mounted "
+            "and verified"
+        ),
+        holds=lambda model: (
+            "files" not in model.get("contract", {}) or "digest" in (model.get("artifact") or {})
+        ),
+    ),
+    Rule(
         id="endpoint-one-of",
         paths=("spec.endpoint",),
         cel="has(self.protocol) != has(self.operations)",
         message="must have exactly one of protocol and operations: write protocol if there is one way to ask",
-        holds=lambda endpoint: _has_one_of(endpoint, ("protocol", "operations")),
+        holds=lambda endpoint: one_rule.has_one_of(endpoint, ("protocol", "operations")),
     ),
+    *endpoint_rules.ENDPOINT_RULES,
     Rule(
         id="template-model-port",
         paths=("spec.template",),
@@ -240,116 +254,7 @@ RULES: Final[tuple[Rule, ...]] = (
         message="must have ascending weights: put the steps in order and name each weight once",
         holds=_ascends,
     ),
-    Rule(
-        id="checks-enforced",
-        paths=("spec",),
-        field=".checks",
-        cel=(
-            "!has(self.checks) || self.enforcement == 'Observe' || "
-            "self.checks.exists(c, c.enforcement == 'Enforce')"
-        ),
-        message=(
-            "must hold at least one check with enforcement Enforce, because only a Pass promotes: leave "
-            "checks out for the protocol's defaults, or set spec.enforcement to Observe"
-        ),
-        holds=lambda release: (
-            "checks" not in release
-            or release["enforcement"] == "Observe"
-            or any(check["enforcement"] == "Enforce" for check in release["checks"])
-        ),
-    ),
-    Rule(
-        id="check-one-of",
-        paths=("spec.checks[*]",),
-        cel=_one_of(_CHECK_KINDS),
-        message=(
-            "must have exactly one of embeddingParity, contract and repeatability: "
-            "one without settings is written as contract: {}"
-        ),
-        holds=lambda check: _has_one_of(check, _CHECK_KINDS),
-    ),
-    Rule(
-        id="check-operation",
-        paths=("spec",),
-        field=".checks",
-        cel=_operations("self.checks"),
-        message=(
-            "must name an operation of spec.endpoint.operations in each operation field: correct the name, "
-            "or leave operation out for the first one (with endpoint.protocol it is embeddings)"
-        ),
-        holds=lambda release: _operations_exist(release, "checks"),
-    ),
-    Rule(
-        id="gate-max",
-        paths=("spec.checks[*].embeddingParity.gates[*]", "spec.checks[*].repeatability.gates[*]"),
-        cel="has(self.max) && double(self.max) >= 0.0",
-        message=(
-            'must set max to a decimal of 0 or more, such as "0.001": '
-            "leave the gate out for the numeric class's bound"
-        ),
-        holds=lambda gate: "max" in gate and Decimal(gate["max"]) >= 0,
-    ),
-    Rule(
-        id="parity-metrics",
-        paths=("spec.checks[*].embeddingParity.gates[*]",),
-        field=".metric",
-        cel="self.metric in ['CosineDistanceWorst', 'NormDeviationWorst']",
-        message=(
-            "must be CosineDistanceWorst or NormDeviationWorst in embeddingParity: "
-            "put gates on repeats into a repeatability check"
-        ),
-        holds=lambda gate: gate["metric"] in {"CosineDistanceWorst", "NormDeviationWorst"},
-    ),
-    Rule(
-        id="repeatability-metrics",
-        paths=("spec.checks[*].repeatability.gates[*]",),
-        field=".metric",
-        cel="self.metric in ['RepeatDistanceWorst', 'RepeatNormDeviationWorst']",
-        message=(
-            "must be RepeatDistanceWorst or RepeatNormDeviationWorst in repeatability: "
-            "put gates against a reference into an embeddingParity check"
-        ),
-        holds=lambda gate: gate["metric"] in {"RepeatDistanceWorst", "RepeatNormDeviationWorst"},
-    ),
-    Rule(
-        id="check-deadline",
-        paths=("spec",),
-        field=".checkTemplate.activeDeadlineSeconds",
-        cel="self.checkTemplate.activeDeadlineSeconds <= self.strategy.deadlines.checkSeconds",
-        message=(
-            "must be at most strategy.deadlines.checkSeconds, because a run does not wait longer for a "
-            "check: lower it or raise checkSeconds"
-        ),
-        holds=lambda release: (
-            release["checkTemplate"]["activeDeadlineSeconds"]
-            <= release["strategy"]["deadlines"]["checkSeconds"]
-        ),
-    ),
-    Rule(
-        id="slo-one-of",
-        paths=("spec.slos[*]",),
-        cel=_one_of(_SLO_KINDS),
-        message="must have exactly one of availability and latency: write availability as availability: {}",
-        holds=lambda slo: _has_one_of(slo, _SLO_KINDS),
-    ),
-    Rule(
-        id="slo-objective",
-        paths=("spec.slos[*].objective",),
-        cel=f"double(self) > 0.0 && double(self) < {_ALL}.0",
-        message='must be a percentage above 0 and below 100, such as "99.9"',
-        holds=lambda objective: 0 < Decimal(objective) < _ALL,
-    ),
-    Rule(
-        id="slo-operation",
-        paths=("spec",),
-        field=".slos",
-        cel=_operations("self.slos"),
-        message=(
-            "must name an operation of spec.endpoint.operations in each operation field: correct the name, "
-            "or leave operation out for all of them (with endpoint.protocol it is embeddings)"
-        ),
-        holds=lambda release: _operations_exist(release, "slos"),
-    ),
+    *judging_rules.JUDGING_RULES,
     Rule(
         id="names-shared",
         paths=("spec",),

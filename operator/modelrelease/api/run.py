@@ -5,7 +5,8 @@ from typing import Annotated
 
 import pydantic
 
-from modelrelease.api import base, spec
+from modelrelease.api import artifact, base, golden_set, spec
+from modelrelease.api import endpoint as endpoints
 from modelrelease.api.verdict import Verdict
 
 
@@ -43,11 +44,18 @@ class Outcome(enum.StrEnum):
     SUPERSEDED = "Superseded"
 
 
+class JudgedGoldenSet(golden_set.GoldenSet):
+    """A golden set as it was when the run was created."""
+
+    contents: base.Digest | None = None
+    """Of the ConfigMap that it comes from, so that an edit of it is judged anew."""
+
+
 class Judging(base.ApiModel):
     """Everything a run is judged by, as it was when the run was created."""
 
     model: spec.Model
-    endpoint: spec.Endpoint
+    endpoint: endpoints.Endpoint
     strategy: spec.Strategy
     checks: Annotated[list[spec.Check], pydantic.Field(max_length=16)]
     check_template: spec.CheckTemplate
@@ -55,6 +63,8 @@ class Judging(base.ApiModel):
     enforcement: spec.Enforcement
     on_inconclusive: spec.Policy
     on_error: spec.Policy
+    golden_sets: Annotated[list[JudgedGoldenSet], pydantic.Field(max_length=8)] = []
+    """The sets that checks name."""
 
 
 class RunSpec(base.ApiModel):
@@ -150,6 +160,31 @@ class Reference(base.ApiModel):
 
     config_map: Annotated[str, pydantic.Field(max_length=253)]
     digest: base.Digest
+    check: Annotated[str, pydantic.Field(max_length=63)] = ""
+    """Which check recorded them; empty in what an older operator stored."""
+    golden_set: Annotated[str, pydantic.Field(max_length=71)] = ""
+    """Digest of the golden set that they are the outputs for."""
+    portion: Annotated[int, pydantic.Field(ge=0, le=63)] = 0
+    portions: Annotated[int, pydantic.Field(ge=1, le=64)] = 1
+    """Of how many portions of the check they are the one numbered ``portion``."""
+
+
+class ArtifactFile(base.ApiModel):
+    """A file of the model that the contract names."""
+
+    name: Annotated[str, pydantic.Field(max_length=128)]
+    digest: Annotated[str, pydantic.Field(max_length=71)] = ""
+    """Empty when the pods did not report it: it was named after they were made, and is large."""
+
+
+class ArtifactStatus(base.ApiModel):
+    """The model's files, as the pods have read them before their servers started."""
+
+    digest: base.Digest
+    files: Annotated[list[ArtifactFile], pydantic.Field(max_length=16)] = []
+    """Those of ``model.contract.files``."""
+    changed_files: Annotated[list[artifact.FileName], pydantic.Field(max_length=16)] = []
+    """Those whose content is not stable's."""
 
 
 class RunStatus(base.ApiModel):
@@ -178,8 +213,12 @@ class RunStatus(base.ApiModel):
         list[Annotated[str, pydantic.Field(max_length=253)]], pydantic.Field(max_length=64)
     ] = []
     """Names of candidate pods that took live traffic: whose series are judged."""
+    artifact: ArtifactStatus | None = None
+    """What the candidate's pods have verified, where the model has a mounted artifact."""
     outputs: Reference | None = None
-    """The candidate's recorded outputs: the next Stable reference."""
+    """The candidate's recorded outputs, the first of ``recorded``: the next Stable reference."""
+    recorded: Annotated[list[Reference], pydantic.Field(max_length=256)] = []
+    """The recorded outputs of every check and shard."""
     start_time: base.Time | None = None
     completion_time: base.Time | None = None
     updated_time: base.Time | None = None

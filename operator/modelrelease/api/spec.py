@@ -9,7 +9,9 @@ from typing import Annotated, Any, Final, Literal
 
 import pydantic
 
-from modelrelease.api import base, pods
+from modelrelease.api import artifact as artifacts
+from modelrelease.api import base, golden_set, pods
+from modelrelease.api import endpoint as endpoints
 
 
 class NumericClass(enum.StrEnum):
@@ -28,19 +30,6 @@ class Normalized(enum.StrEnum):
 
     UNIT = "Unit"
     NONE = "None"
-
-
-class Runtime(enum.StrEnum):
-    """The server's software: names the metrics, never the way it is asked."""
-
-    GENERIC = "Generic"
-    INFINITY = "Infinity"
-
-
-class Protocol(enum.StrEnum):
-    """How the model is asked."""
-
-    OPENAI_EMBEDDINGS = "OpenAIEmbeddings"
 
 
 class ServiceType(enum.StrEnum):
@@ -91,6 +80,8 @@ class ReferenceRole(enum.StrEnum):
 
     ANCHOR = "Anchor"
     STABLE = "Stable"
+    RECORDED = "Recorded"
+    """Recorded where the model was trained, and shipped with the golden set."""
 
 
 class GateMetric(enum.StrEnum):
@@ -108,10 +99,12 @@ class ModelContract(base.ApiModel):
     dimensions: Annotated[int, pydantic.Field(ge=1, le=65_536)] | None = None
     normalized: Normalized | None = None
     max_input_tokens: Annotated[int, pydantic.Field(ge=1, le=10_000_000)] | None = None
+    files: artifacts.FileNames | None = None
+    """Files of the artifact that must exist; their digests are recorded and compared with stable's."""
 
 
 class Model(base.ApiModel):
-    """What the revision is said to be. Only ``embeddingSpace`` is part of its identity."""
+    """What the revision is said to be; of its identity are only ``embeddingSpace`` and ``artifact``."""
 
     version: Annotated[str, pydantic.Field(min_length=1, max_length=63)]
     served_name: Annotated[str, pydantic.Field(min_length=1, max_length=253)] | None = None
@@ -119,36 +112,9 @@ class Model(base.ApiModel):
     numeric_class: NumericClass = NumericClass.BF16
     embedding_space: base.DnsLabel | None = None
     """Identity of the vector space; by default the release's name, so every change is judged."""
+    artifact: artifacts.Artifact | None = None
+    """The model's files, where they are not part of the image."""
     contract: ModelContract = ModelContract()
-
-
-IMPLIED_OPERATION: Final = "embeddings"
-"""Name of the operation that ``endpoint.protocol`` implies."""
-
-
-class Operation(base.ApiModel):
-    """One way of asking the model."""
-
-    name: base.DnsLabel
-    protocol: Protocol
-    path: Annotated[str, pydantic.Field(min_length=1, max_length=253, pattern=base.PATH)] = "/v1/embeddings"
-
-
-class Endpoint(base.ApiModel):
-    """How the model is asked: ``protocol`` for one operation, or ``operations``."""
-
-    runtime: Runtime = Runtime.GENERIC
-    protocol: Protocol | None = None
-    operations: (
-        Annotated[list[Operation], base.ListMap(("name",)), pydantic.Field(min_length=1, max_length=8)] | None
-    ) = None
-
-    def all_operations(self) -> tuple[Operation, ...]:
-        """Return the declared operations, or the single one that ``protocol`` implies."""
-        if self.operations is not None:
-            return tuple(self.operations)
-        protocol = self.protocol or Protocol.OPENAI_EMBEDDINGS
-        return (Operation(name=IMPLIED_OPERATION, protocol=protocol),)
 
 
 class Service(base.ApiModel):
@@ -234,21 +200,34 @@ class Gate(base.ApiModel):
     max: base.DecimalString | None = None
 
 
-class EmbeddingParity(base.ApiModel):
+class Probe(base.ApiModel):
+    """What every kind of probe is asked with."""
+
+    golden_set: base.DnsLabel | None = None
+    """Which of ``goldenSets`` is sent; by default the built-in one of each operation's modality."""
+    operations: (
+        Annotated[list[base.DnsLabel], base.ListSet(), pydantic.Field(min_length=1, max_length=8)] | None
+    ) = None
+    """Which of ``endpoint.operations`` are asked; by default all."""
+    shards: Annotated[int, pydantic.Field(ge=1, le=16)] = 1
+    """Into how many Jobs for each pod a large golden set is split; one runs at a time."""
+
+
+class EmbeddingParity(Probe):
     """The candidate's vectors are those of the references, row by row."""
 
-    references: Annotated[list[ReferenceRole], base.ListSet(), pydantic.Field(min_length=1, max_length=2)] = [
+    references: Annotated[list[ReferenceRole], base.ListSet(), pydantic.Field(min_length=1, max_length=3)] = [
         ReferenceRole.ANCHOR,
         ReferenceRole.STABLE,
     ]
     gates: Annotated[list[Gate], base.ListMap(("metric",)), pydantic.Field(max_length=8)] = []
 
 
-class ContractCheck(base.ApiModel):
+class ContractCheck(Probe):
     """Every answer keeps ``model.contract``: dimensions, norm, finite, order, count."""
 
 
-class Repeatability(base.ApiModel):
+class Repeatability(Probe):
     """The same input gives the same vector twice."""
 
     gates: Annotated[list[Gate], base.ListMap(("metric",)), pydantic.Field(max_length=8)] = []
@@ -260,10 +239,15 @@ class Check(base.ApiModel):
     name: base.DnsLabel
     enforcement: Enforcement = Enforcement.ENFORCE
     operation: base.DnsLabel | None = None
-    """Which of ``endpoint.operations``; by default the first."""
+    """The only one of ``endpoint.operations`` that is asked: an older form of ``operations``."""
     embedding_parity: EmbeddingParity | None = None
     contract: ContractCheck | None = None
     repeatability: Repeatability | None = None
+
+    @property
+    def probe(self) -> Probe:
+        """What is asked, whatever the kind."""
+        return self.embedding_parity or self.contract or self.repeatability or Probe()
 
 
 class CheckTemplate(base.ApiModel):
@@ -369,6 +353,7 @@ DEFAULT_CHECKS: Final = (
 
 Replicas = Annotated[int, pydantic.Field(ge=0, le=10_000)]
 RevisionHistoryLimit = Annotated[int, pydantic.Field(ge=1, le=50)]
+GoldenSets = Annotated[list[golden_set.GoldenSet], base.ListMap(("name",)), pydantic.Field(max_length=8)]
 RunHistoryLimit = Annotated[int, pydantic.Field(ge=1, le=100)]
 
 
@@ -377,11 +362,13 @@ class ReleaseSpec(base.ApiModel):
 
     replicas: Replicas = 1
     model: Model
-    endpoint: Endpoint
+    endpoint: endpoints.Endpoint
     service: Service = Service()
     template: Annotated[dict[str, Any], base.ShapedBy(pods.Template)]
     """A PodTemplateSpec whose serving container names a port ``model``."""
     strategy: Strategy = Strategy()
+    golden_sets: GoldenSets = []
+    """The team's own golden sets, which checks name."""
     checks: Annotated[list[Check], base.ListMap(("name",)), pydantic.Field(max_length=16)] | None = None
     """Absent: the protocol's defaults. Empty: only with enforcement Observe."""
     check_template: CheckTemplate = CheckTemplate()

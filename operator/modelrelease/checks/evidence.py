@@ -144,7 +144,10 @@ def due(run_uid: str, found: Iterable[Object], pods: Iterable[Object]) -> list[D
 def _nonce(run_uid: str, job: Mapping[str, Any]) -> str:
     labels, said = job["metadata"].get("labels") or {}, job["metadata"].get("annotations") or {}
     attempt = int(said.get(jobs.ATTEMPT) or 0)
-    return jobs.nonce(run_uid, labels.get(constants.LABEL_CHECK, ""), attempt, said.get(jobs.POD_UID, ""))
+    portion = int(said.get(jobs.PORTION) or 0)
+    return jobs.nonce(
+        run_uid, labels.get(constants.LABEL_CHECK, ""), attempt, said.get(jobs.POD_UID, ""), portion
+    )
 
 
 def keeping(what: Due, log: str | None, release: Mapping[str, Any], revision: str) -> Keeping:
@@ -179,9 +182,22 @@ def keeping(what: Due, log: str | None, release: Mapping[str, Any], revision: st
         outputs = _config_map(metadata, name, jobs.OUTPUTS_KEY, reference.content(), release)
         outputs["metadata"]["labels"][constants.LABEL_REVISION] = revision
         config_maps.append(outputs)
-        kept = api_run.Reference(config_map=name, digest=reference.digest)
+        kept = _reference(what.job, found.result, name, reference.digest)
         said[OUTPUTS] = kept.model_dump_json(by_alias=True)
     return Keeping(tuple(config_maps), said)
+
+
+def _reference(job: Mapping[str, Any], said: result.CheckResult, name: str, digest: str) -> api_run.Reference:
+    """Return recorded outputs with what they are the outputs of."""
+    notes = job["metadata"].get("annotations") or {}
+    return api_run.Reference(
+        config_map=name,
+        digest=digest,
+        check=job["metadata"]["labels"].get(constants.LABEL_CHECK, ""),
+        golden_set=said.golden_set.digest if said.golden_set is not None else "",
+        portion=int(notes.get(jobs.PORTION) or 0),
+        portions=int(notes.get(jobs.PORTIONS) or 1),
+    )
 
 
 def _config_map(

@@ -1,5 +1,6 @@
 """What a check's Job says: only a termination message that answers this very probe decides anything."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -37,9 +38,11 @@ def read(
 def _part(run: observation.Run, run_uid: str, job: Object, pods: list[Object]) -> observation.CheckPart:
     labels, said = job["metadata"].get("labels") or {}, job["metadata"].get("annotations") or {}
     check, pod_uid = labels.get(constants.LABEL_CHECK, ""), said.get(jobs.POD_UID, "")
-    attempt = int(said.get(jobs.ATTEMPT) or 0)
-    nonce = jobs.nonce(run_uid, check, attempt, pod_uid)
-    part = observation.CheckPart(check=check, attempt=attempt, pod_uid=pod_uid, finished=False, nonce=nonce)
+    attempt, portion = int(said.get(jobs.ATTEMPT) or 0), int(said.get(jobs.PORTION) or 0)
+    nonce = jobs.nonce(run_uid, check, attempt, pod_uid, portion)
+    part = observation.CheckPart(
+        check=check, attempt=attempt, pod_uid=pod_uid, portion=portion, finished=False, nonce=nonce
+    )
     answer = evidence.answer_of(pods)
     if answer is not None:
         try:
@@ -47,7 +50,8 @@ def _part(run: observation.Run, run_uid: str, job: Object, pods: list[Object]) -
             _require_subject(answered, run, check, pod_uid)
         except result.ResultInvalid as error:
             return _error(part, reasons.CHECK_NO_RESULT, _why(answer, str(error)))
-        skipped = said.get(jobs.REFERENCES) == "0" and _compares(run, check)
+        against = int(said.get(jobs.REFERENCES) or 0) or len(answered.references)
+        skipped = not against and _compares(run, check)
         return _answered(part, answered, evidence.kept_of(job), skipped=skipped)
     return _unanswered(part, job, pods)
 
@@ -78,15 +82,12 @@ def _answered(
     diagnosis = None
     if blamed is not None:
         diagnosis = api_run.Diagnosis(cause=blamed.cause, confidence=blamed.confidence.value)
-    return observation.CheckPart(
-        check=part.check,
-        attempt=part.attempt,
-        pod_uid=part.pod_uid,
+    return dataclasses.replace(
+        part,
         finished=kept is not None or answered.evidence is None,
         verdict=found,
         reason=answered.reason,
         message=answered.message,
-        nonce=part.nonce,
         skipped=skipped,
         diagnosis=diagnosis,
         gates=_gates(answered),
@@ -125,10 +126,10 @@ def _unanswered(
     """Return the part of a Job without an answer: still running, evicted, or ended by whatever ended it."""
     ended = _ended(job)
     if ended is None:
-        return _changed(part, message=_waits_for(pods))
+        return dataclasses.replace(part, message=_waits_for(pods)[:512])
     if pods and all(evidence.disrupted(pod) for pod in pods):
         message = "The check's pod was evicted before it had finished."
-        return _changed(part, finished=True, disrupted=True, message=message)
+        return dataclasses.replace(part, finished=True, disrupted=True, message=message)
     if ended.get("reason") == "DeadlineExceeded":
         seconds = (job.get("spec") or {}).get("activeDeadlineSeconds")
         waiting = _waits_for(pods)
@@ -171,26 +172,6 @@ def _why(answer: evidence.Answer, said: str) -> str:
 
 
 def _error(part: observation.CheckPart, reason: str, message: str) -> observation.CheckPart:
-    return _changed(part, finished=True, verdict=api_verdict.Verdict.ERROR, reason=reason, message=message)
-
-
-def _changed(
-    part: observation.CheckPart,
-    *,
-    finished: bool = False,
-    verdict: api_verdict.Verdict | None = None,
-    reason: str = "",
-    message: str = "",
-    disrupted: bool = False,
-) -> observation.CheckPart:
-    return observation.CheckPart(
-        check=part.check,
-        attempt=part.attempt,
-        pod_uid=part.pod_uid,
-        nonce=part.nonce,
-        finished=finished,
-        verdict=verdict,
-        reason=reason,
-        message=message[:512],
-        disrupted=disrupted,
+    return dataclasses.replace(
+        part, finished=True, verdict=api_verdict.Verdict.ERROR, reason=reason, message=message[:512]
     )

@@ -133,8 +133,13 @@ def _promotion(seen: observation.Observation, fact: wanted.Mark) -> dict[str, st
         manifests.NUMERIC_CLASS: model.numeric_class.value,
         manifests.MODEL_VERSION: model.version,
     }
+    if status.artifact is not None:
+        said[manifests.ARTIFACT] = status.artifact.model_dump_json(by_alias=True)
     if status.outputs is not None:
-        said[manifests.OUTPUTS] = status.outputs.model_dump_json(by_alias=True)
+        recorded = [known.model_dump(mode="json", by_alias=True) for known in status.recorded]
+        said[manifests.OUTPUTS] = (
+            json.dumps(recorded) if recorded else status.outputs.model_dump_json(by_alias=True)
+        )
         space = seen.revisions[fact.revision].embedding_space
         if all(revision.anchor_of != space for revision in seen.revisions.values()):
             said[manifests.ANCHOR_OF] = space

@@ -10,7 +10,7 @@ import pydantic
 from modelrelease.api import constants
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.cluster import api, manifests
+from modelrelease.cluster import api, artifacts, manifests
 from modelrelease.core import observation
 from modelrelease.core import revision as revision_identity
 
@@ -107,6 +107,7 @@ def pod(obj: Mapping[str, Any], accelerators: Mapping[str, str] | None = None) -
         scheduling_gated=scheduled.get("reason") == "SchedulingGated",
         disrupted=disrupted(obj),
         containers=tuple(container(entry) for entry in statuses),
+        artifact=artifacts.report_of(statuses),
         accelerator=(accelerators or {}).get(spec.get("nodeName") or "", ""),
     )
 
@@ -212,6 +213,7 @@ def revision(
         failed_digests=frozenset(failed_digests(obj)),
         anchor_of=said.get(manifests.ANCHOR_OF, ""),
         outputs=_outputs(said.get(manifests.OUTPUTS)),
+        artifact=_artifact(said.get(manifests.ARTIFACT)),
         deployment=deployment(deployed, data.get("template") or {}) if deployed is not None else None,
         pods=tuple(pod for pod in pods if pod.revision == name),
     )
@@ -233,9 +235,21 @@ def _numeric_class(text: str | None) -> api_spec.NumericClass | None:
         return None
 
 
-def _outputs(text: str | None) -> api_run.Reference | None:
+_REFERENCES = pydantic.TypeAdapter(tuple[api_run.Reference, ...])
+
+
+def _outputs(text: str | None) -> tuple[api_run.Reference, ...]:
+    """Read a list of references, or the one that older operators stored."""
     try:
-        return api_run.Reference.model_validate_json(text) if text else None
+        many = bool(text and text.startswith("["))
+        return _REFERENCES.validate_json(text if many else f"[{text}]") if text else ()
+    except pydantic.ValidationError:
+        return ()
+
+
+def _artifact(text: str | None) -> api_run.ArtifactStatus | None:
+    try:
+        return api_run.ArtifactStatus.model_validate_json(text) if text else None
     except pydantic.ValidationError:
         return None
 

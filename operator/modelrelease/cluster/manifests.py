@@ -24,6 +24,7 @@ PROMOTED_TIME: Final = f"{constants.GROUP}/promoted-time"
 FAILED_DIGESTS: Final = f"{constants.GROUP}/failed-digests"
 ANCHOR_OF: Final = f"{constants.GROUP}/anchor-of"
 OUTPUTS: Final = f"{constants.GROUP}/outputs"
+ARTIFACT: Final = f"{constants.GROUP}/artifact"
 ACCEPTED_TEMPLATE: Final = f"{constants.GROUP}/accepted-template"
 """On a Deployment: digest of a template that differs from the stored one only by new defaults."""
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pydantic
@@ -10,7 +10,7 @@ import pydantic
 from modelrelease.api import parse, reasons
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.cluster import api, facts, manifests
+from modelrelease.cluster import api, artifacts, facts, manifests
 from modelrelease.core import observation, revision
 
 _REMEMBERED_MAX: Final = 4096
@@ -60,10 +60,13 @@ class Resolver:
     ----------
     port
         The API server.
+    checks_image
+        What verifies the model's files in every pod.
     """
 
-    def __init__(self, port: api.Api) -> None:
+    def __init__(self, port: api.Api, checks_image: str) -> None:
         self._port = port
+        self._checks_image = checks_image
         self._validated: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._read: dict[tuple[api.Kind, str, str], tuple[datetime.datetime, api.Object | None]] = {}
 
@@ -115,13 +118,19 @@ class Resolver:
         sources = await self._config_maps(owner.namespace, template, fresh=fresh)
         secrets = await self._secrets(owner.namespace, template, fresh=fresh)
         space = spec.model.embedding_space or owner.name
-        identity = revision.identity(template, space, {name: _contents(obj) for name, obj in sources.items()})
+        artifact = spec.model.artifact
+        identity = revision.identity(
+            template,
+            space,
+            {name: _contents(obj) for name, obj in sources.items()},
+            artifact.identity() if artifact is not None else None,
+        )
         stored = {facts.revision_of(obj): obj.get("data") or {} for obj in controller_revisions}
         known = revision.find_equal(
             identity, {name: data.get("identity") or {} for name, data in stored.items()}
         )
         name = known or revision.free_name(identity, stored)
-        judging = judging_of(spec)
+        judging = judging_of(spec, await self._golden_sets(owner.namespace, spec, fresh=fresh))
         desired = observation.Desired(
             name, revision.judging_digest(judging), judging, stored=known is not None
         )
@@ -135,9 +144,11 @@ class Resolver:
             )
         order = sorted(sources)
         copies = {source: manifests.copy_name(owner.name, name, i) for i, source in enumerate(order)}
-        rendered = manifests.rendered_template(
-            revision.rewrite_config_maps(template, copies), owner.name, name
-        )
+        rewritten = revision.rewrite_config_maps(template, copies)
+        if artifact is not None:
+            files = spec.model.contract.files or []
+            rewritten = artifacts.rendered(rewritten, artifact, files, self._checks_image)
+        rendered = manifests.rendered_template(rewritten, owner.name, name)
         accepted = await self._accepted(owner, name, rendered)
         data = {"identity": identity, "template": accepted, "embeddingSpace": space, "secrets": secrets}
         draft = Draft(name, data, tuple(sources[source] for source in order), spec.model.version)
@@ -185,6 +196,26 @@ class Resolver:
                 )
         return found
 
+    async def _golden_sets(
+        self, namespace: str, spec: api_spec.ReleaseSpec, *, fresh: bool
+    ) -> list[api_run.JudgedGoldenSet]:
+        """Return the sets that checks name, with the contents of those that lie in a ConfigMap."""
+        named = {check.probe.golden_set for check in spec.all_checks()}
+        found = []
+        for golden in spec.golden_sets:
+            if golden.name not in named:
+                continue
+            contents = None
+            if golden.volume.config_map is not None:
+                source = golden.volume.config_map.name
+                obj = await self._get(api.CONFIG_MAP, namespace, source, fresh=fresh)
+                if obj is None:
+                    message = f"The golden set {golden.name} is in ConfigMap {source}: not found."
+                    raise _Refused(reasons.CONFIG_MAP_NOT_FOUND, message)
+                contents = _contents(obj)
+            found.append(api_run.JudgedGoldenSet(**dict(golden), contents=contents))
+        return found
+
     async def _secrets(self, namespace: str, template: Mapping[str, Any], *, fresh: bool) -> dict[str, str]:
         """Return a digest of each Secret; where the installation may not read Secrets, of none."""
         optional = _optional_secrets(template)
@@ -220,7 +251,9 @@ class Resolver:
         return obj
 
 
-def judging_of(spec: api_spec.ReleaseSpec) -> api_run.Judging:
+def judging_of(
+    spec: api_spec.ReleaseSpec, golden_sets: Sequence[api_run.JudgedGoldenSet] = ()
+) -> api_run.Judging:
     """Return everything that a run of this spec is judged by."""
     return api_run.Judging(
         model=spec.model,
@@ -232,6 +265,7 @@ def judging_of(spec: api_spec.ReleaseSpec) -> api_run.Judging:
         enforcement=spec.enforcement,
         on_inconclusive=spec.on_inconclusive,
         on_error=spec.on_error,
+        golden_sets=list(golden_sets),
     )
 
 

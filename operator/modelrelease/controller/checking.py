@@ -20,7 +20,9 @@ def missing(
         return ()
     known = {job["metadata"]["name"] for job in look.objects.jobs}
     return tuple(
-        job for job in asked if jobs.name(run.name, job.check, job.attempt, job.pod.uid) not in known
+        job
+        for job in asked
+        if jobs.name(run.name, job.check, job.attempt, job.pod.uid, job.portion) not in known
     )
 
 
@@ -37,6 +39,7 @@ async def start(
     if run is None or raw is None:
         return
     declared = {check.name: check for check in run.spec.judging.checks}
+    candidate = observed.revisions.get(run.spec.revision)
     for job in due:
         subject = jobs.Subject(
             run=run,
@@ -45,9 +48,10 @@ async def start(
             check=declared[job.check],
             attempt=job.attempt,
             pod=job.pod,
+            portion=job.portion,
+            embedding_space=candidate.embedding_space if candidate is not None else "",
         )
-        references = jobs.references_of(observed, run, subject.check)
-        await act.start_check(port, jobs.render(subject, references, settings))
+        await act.start_check(port, jobs.render(subject, jobs.opponents(observed, subject), settings))
 
 
 async def harvest(port: api.Api, look: observe.Look, observed: observation.Observation) -> None:

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+from modelrelease.api import endpoint as api_endpoint
 from modelrelease.api import reasons, verdict
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
@@ -46,7 +47,8 @@ class Subject:
     """Of the pods that took traffic."""
     pods: tuple[targets.JudgedPod, ...] = dataclasses.field(compare=False)
     slos: tuple[api_spec.Slo, ...] = dataclasses.field(compare=False)
-    endpoint: api_spec.Endpoint = dataclasses.field(compare=False)
+    endpoint: api_endpoint.Endpoint = dataclasses.field(compare=False)
+    served_name: str | None = dataclasses.field(default=None, compare=False)
 
     @classmethod
     def of(cls, namespace: str, observed: observation.Observation) -> "Subject | None":
@@ -66,6 +68,7 @@ class Subject:
             pods=_judged_pods(observed, run),
             slos=tuple(run.spec.judging.slos),
             endpoint=run.spec.judging.endpoint,
+            served_name=run.spec.judging.model.served_name,
         )
 
 

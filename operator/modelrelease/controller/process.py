@@ -80,7 +80,9 @@ async def _serve(
         for namespace in configured.namespaces or (None,)
     }
     observers = {
-        namespace: observe.Observer(port, followed, resolve.Resolver(port), results.read)
+        namespace: observe.Observer(
+            port, followed, resolve.Resolver(port, configured.checks_image), results.read
+        )
         for namespace, followed in caches.items()
     }
     chance = clocks.chance()

@@ -72,7 +72,7 @@ class PrometheusJudge:
         seen = await slis.observe(
             self._clients[slo.source],
             runtimes.RUNTIMES[subject.endpoint.runtime],
-            _path(subject.endpoint, slo),
+            _path(subject, slo),
             objective,
             namespace=subject.namespace,
             pods=subject.pods,
@@ -103,6 +103,8 @@ def objective_of(slo: api_spec.Slo) -> objectives.Objective:
     )
 
 
-def _path(endpoint: api_spec.Endpoint, slo: api_spec.Slo) -> str:
-    operations = endpoint.all_operations()
-    return next((op.path for op in operations if op.name == slo.operation), operations[0].path)
+def _path(subject: judging.Subject, slo: api_spec.Slo) -> str:
+    """Return the path under which the runtime counts the requests of an SLO's operation."""
+    operations = subject.endpoint.all_operations()
+    operation = next((op for op in operations if op.name == slo.operation), operations[0])
+    return operation.path or operation.usual_path(subject.served_name)

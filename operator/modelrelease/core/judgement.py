@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from modelrelease.api import reasons, verdict
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.core import observation
+from modelrelease.core import observation, references
 from modelrelease.core import verdict as core_verdict
 from modelrelease.core.situation import Situation
 
@@ -26,23 +26,14 @@ class Expired:
     problem: observation.Problem
 
 
-def required_checks(here: Situation) -> tuple[api_spec.Check, ...]:
-    """Return the checks of this run: a return to a promoted revision needs none."""
-    if here.run.spec.mode in {api_run.Mode.FAST, api_run.Mode.RELOAD}:
-        return ()
-    return tuple(here.judging.checks)
-
-
 def record(here: Situation) -> api_run.RunStatus | None:
     """Return the status with what is new: finished checks, changed SLO verdicts, pods that took traffic."""
     update: dict[str, object] = {}
     if here.status.phase is api_run.Phase.CHECKING:
-        checks = latest_checks(here)
+        checks = here.latest_checks
         if _spoken(checks) != _spoken(here.status.checks):
-            update["checks"] = checks
-            outputs = next((part.outputs for part in here.observed.parts if part.outputs), None)
-            if outputs is not None:
-                update["outputs"] = outputs
+            update["checks"] = list(checks)
+            update |= _recorded(here)
     slos = latest_slos(here)
     if here.status.phase is api_run.Phase.HOLDING and _words(slos) != _words(here.status.slos):
         update["slos"] = slos
@@ -50,6 +41,20 @@ def record(here: Situation) -> api_run.RunStatus | None:
     if live != here.status.live_pods:
         update["live_pods"] = live
     return here.status.model_copy(update=update) if update else None
+
+
+def _recorded(here: Situation) -> dict[str, object]:
+    """Return what checks have recorded by now: of each check and shard one, from whichever pod."""
+    found = {(known.check, known.portion): known for known in here.status.recorded}
+    for part in sorted(here.observed.parts, key=lambda part: (part.pod_uid, part.portion)):
+        if part.outputs is not None:
+            # An older operator's Job does not note whose they are.
+            own = {"check": part.check, "portion": part.portion}
+            found[part.check, part.portion] = part.outputs.model_copy(update=own)
+    if not found:
+        return {}
+    recorded = [found[key] for key in sorted(found)]
+    return {"outputs": here.status.outputs or recorded[0], "recorded": recorded}
 
 
 def _spoken(checks: Iterable[api_run.CheckStatus]) -> list[api_run.CheckStatus]:
@@ -74,19 +79,6 @@ def _live_pods(here: Situation) -> list[str]:
 
 
 # --- Checks -------------------------------------------------------------------------------------------------
-
-
-def latest_checks(here: Situation) -> list[api_run.CheckStatus]:
-    """Return every check's status, in the order of the manifest, with what its parts have said by now."""
-    known = {status.name: status for status in here.status.checks}
-    tested = frozenset(pod.uid for pod in here.status.checked_pods)
-    result = []
-    for check in required_checks(here):
-        status = known.get(check.name, api_run.CheckStatus(name=check.name))
-        if status.verdict is None and tested:
-            status = core_verdict.aggregate(status, here.observed.parts, tested, here.now)
-        result.append(status)
-    return result
 
 
 def pods_replaced(here: Situation) -> bool:
@@ -118,8 +110,7 @@ def unfinished(here: Situation, status: api_run.CheckStatus) -> bool:
         return False
     if status.verdict not in {None, Verdict.PASS, Verdict.FAIL}:
         return True
-    records = {check.name for check in required_checks(here) if check.embedding_parity is not None}
-    return status.verdict is not Verdict.FAIL and status.name in records and not outputs_stored(here)
+    return status.verdict is not Verdict.FAIL and status.name in _unstored(here)
 
 
 def retry_time(status: api_run.CheckStatus) -> datetime.datetime | None:
@@ -132,8 +123,8 @@ def retry_time(status: api_run.CheckStatus) -> datetime.datetime | None:
 
 def next_check(here: Situation) -> api_run.CheckStatus | None:
     """Return the check whose Job must run now: one at a time, and none after one that holds the run."""
-    required = {check.name: check for check in required_checks(here)}
-    for status in latest_checks(here):
+    required = {check.name: check for check in here.required_checks}
+    for status in here.latest_checks:
         if status.verdict is None and not status.skipped:
             return status
         if not _gate(here, [required[status.name]]).passed:
@@ -141,30 +132,74 @@ def next_check(here: Situation) -> api_run.CheckStatus | None:
     return None
 
 
+def next_portion(here: Situation, status: api_run.CheckStatus, pod_uid: str) -> int | None:
+    """Return the portion that a pod is to be asked next: one at a time for each pod."""
+    check = next(check for check in here.required_checks if check.name == status.name)
+    finished = {
+        part.portion
+        for part in here.observed.parts
+        if part.finished
+        and (part.check, part.attempt, part.pod_uid) == (status.name, status.attempt, pod_uid)
+    }
+    return next((index for index in here.portions(check) if index not in finished), None)
+
+
+def asks_stable(here: Situation, name: str) -> bool:
+    """Return whether a check asks live stable too, because nothing that fits was recorded."""
+    check = next(check for check in here.required_checks if check.name == name)
+    return any(
+        references.asks_stable(here.observed, here.run, check, index) for index in here.portions(check)
+    )
+
+
 def checks_done(here: Situation) -> bool:
     """Return whether every check has passed, or has spoken and is only reported.
 
-    A first release may skip what needs a reference, never everything: something must have been measured.
+    A first release, or the first of a vector space, may skip what needs a reference, never everything:
+    something must have been measured.
     """
-    required = required_checks(here)
-    measured = any(status.verdict is not None for status in latest_checks(here))
+    required = here.required_checks
+    measured = any(status.verdict is not None for status in here.latest_checks)
     return _gate(here, required).passed and (measured or not required or here.observing)
 
 
 def _gate(here: Situation, required: Sequence[api_spec.Check]) -> core_verdict.GateResult:
     return core_verdict.gate(
         required,
-        latest_checks(here),
+        here.latest_checks,
         waived=here.waived,
         observing=here.observing,
-        first=here.run.spec.mode is api_run.Mode.FIRST,
+        incomparable=here.run.spec.mode is api_run.Mode.FIRST or here.crosses_space,
     )
 
 
 def outputs_stored(here: Situation) -> bool:
     """Return whether the references of the next release are durable, where a check records them."""
-    records = any(check.embedding_parity is not None for check in required_checks(here))
-    return not records or here.status.outputs is not None or here.observing
+    return here.observing or not _unstored(here)
+
+
+def _unstored(here: Situation) -> frozenset[str]:
+    """Return the checks whose outputs must be durable and are not, every shard of them.
+
+    Those that are only reported, or waived, hold nothing up while another one records; where there is no
+    other, what they have recorded is enough.
+    """
+    records = [check for check in here.required_checks if check.embedding_parity is not None]
+    gating = [
+        check
+        for check in records
+        if check.enforcement is api_spec.Enforcement.ENFORCE and check.name not in here.waived
+    ]
+    stored = {(known.check, known.portion) for known in here.status.recorded}
+    whole = frozenset(
+        check.name
+        for check in records
+        if all((check.name, index) in stored for index in here.portions(check))
+    )
+    older = here.status.outputs is not None and not here.status.recorded
+    if older or (not gating and whole):
+        return frozenset()
+    return frozenset(check.name for check in gating or records) - whole
 
 
 # --- SLOs ---------------------------------------------------------------------------------------------------
@@ -205,8 +240,8 @@ def failure(here: Situation) -> observation.Problem | None:
     """Return the Fail that ends the run: a check's while Checking, an objective's under traffic."""
     phase = here.status.phase
     if phase is api_run.Phase.CHECKING:
-        checks = latest_checks(here)
-        failed = _gate(here, required_checks(here)).failed
+        checks = here.latest_checks
+        failed = _gate(here, here.required_checks).failed
         said = next((status.message for status in checks if status.name == failed), "")
         return observation.Problem(reasons.CHECK_FAILED, f"{failed} failed: {said}") if failed else None
     if phase in {api_run.Phase.SHIFTING, api_run.Phase.HOLDING}:
@@ -247,14 +282,14 @@ def overdue_evidence(here: Situation) -> observation.Problem | None:
 
 def _overdue_check(here: Situation) -> observation.Problem | None:
     seconds = here.strategy.deadlines.check_seconds
-    gate = _gate(here, required_checks(here))
+    gate = _gate(here, here.required_checks)
     if here.elapsed() < seconds or (gate.passed and outputs_stored(here)):
         return None
     if gate.passed:
         return observation.Problem(
             reasons.REFERENCE_NOT_RECORDED, f"The candidate's outputs could not be stored within {seconds} s."
         )
-    unresolved = next((s for s in latest_checks(here) if s.name == gate.unresolved), None)
+    unresolved = next((s for s in here.latest_checks if s.name == gate.unresolved), None)
     if unresolved is None:
         return observation.Problem(reasons.CHECK_DEADLINE, f"Not every check has spoken within {seconds} s.")
     reason = reasons.CHECK_ERROR_DEADLINE if unresolved.verdict is Verdict.ERROR else reasons.CHECK_DEADLINE

@@ -18,7 +18,7 @@ from typing import Any
 from modelrelease.api import reasons
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.core import judgement, observation, pods, target
+from modelrelease.core import artifacts, judgement, observation, pods, target
 from modelrelease.core.situation import Situation
 
 Phase = api_run.Phase
@@ -92,7 +92,9 @@ def _rejected(here: Situation) -> Next:
 def _failed(here: Situation) -> Next:
     blame = here.candidate_pods.blame
     if blame is not None and here.status.phase is not Phase.QUEUED:
-        return _return(here, Outcome.ROLLED_BACK, blame.reason, blame.message)
+        # Other files than the pinned ones are measured, exactly: that is remembered. A crash is tried again.
+        exact = blame.reason == reasons.ARTIFACT_MISMATCH and not here.observing
+        return _return(here, Outcome.ROLLED_BACK, blame.reason, blame.message, failed=exact)
     if here.observing:
         return None
     failure = judgement.failure(here)
@@ -204,7 +206,7 @@ def _return(
             "keep_pods": keep_pods,
             "reason": reason,
             "message": message[:1024],
-            "checks": judgement.latest_checks(here),
+            "checks": list(here.latest_checks),
             "slos": judgement.latest_slos(here),
         }
     )
@@ -261,7 +263,12 @@ def _starting(here: Situation) -> Next:
         return None
     if here.run.spec.mode is Mode.FAST:
         return _shift(here, here.last_step)
-    return _enter(here, Phase.CHECKING, checked_pods=[pods.checked(pod) for pod in ready])
+    return _enter(
+        here,
+        Phase.CHECKING,
+        checked_pods=[pods.checked(pod) for pod in ready],
+        artifact=artifacts.status_of(here, ready),
+    )
 
 
 def _checking(here: Situation) -> Next:
@@ -275,6 +282,7 @@ def _checking(here: Situation) -> Next:
         or not judgement.outputs_stored(here)
         or not here.approved(api_spec.Approval.BEFORE_TRAFFIC)
         or here.crosses_space
+        or pods.mixed(here.status.checked_pods) is not None
     ):
         return None
     if here.stable is None:

@@ -29,6 +29,19 @@ class Container:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ArtifactReport:
+    """What a pod has read of the model's files before its server starts."""
+
+    matches: bool
+    mismatches: bool
+    """They are other ones than the pinned; neither when they could not be read."""
+    message: str
+    digest: str = ""
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Digest by name, of as many as there was room for, those of the contract first."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Pod:
     """One pod of one revision."""
 
@@ -52,6 +65,8 @@ class Pod:
     disrupted: bool = False
     """DisruptionTarget: evicted, preempted or its node is lost."""
     containers: tuple[Container, ...] = ()
+    artifact: ArtifactReport | None = None
+    """None without a mounted artifact, or until it has been read."""
     accelerator: str = ""
     """GPU product of its node, or empty."""
 
@@ -83,7 +98,10 @@ class Revision:
     """Judging digests under which the revision has failed."""
     anchor_of: str = ""
     """Embedding space whose Anchor its outputs are."""
-    outputs: api_run.Reference | None = None
+    outputs: tuple[api_run.Reference, ...] = ()
+    """What its checks recorded when it was last promoted: one for each check and shard."""
+    artifact: api_run.ArtifactStatus | None = None
+    """The model's files when it was last promoted."""
     deployment: Deployment | None = None
     pods: tuple[Pod, ...] = ()
 
@@ -116,6 +134,8 @@ class CheckPart:
     pod_uid: str
     """Of the candidate pod that was probed."""
     finished: bool
+    portion: int = 0
+    """Which of the check's portions was sent."""
     verdict: Verdict | None = None
     reason: str = ""
     message: str = ""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from modelrelease.api import reasons
+from modelrelease.api import constants, reasons
 from modelrelease.api import run as api_run
 from modelrelease.core import observation
 
@@ -127,21 +127,30 @@ def _message(problem: Problem | None, alive: Sequence[observation.Pod], ready: i
 
 
 def _blame(alive: Sequence[observation.Pod]) -> Problem | None:
-    found = (
-        _container_blame(container)
-        for pod in sorted(alive, key=lambda pod: pod.name)
-        if not pod.disrupted
-        for container in pod.containers
-    )
-    return next((problem for problem in found if problem is not None), None)
+    here = [pod for pod in sorted(alive, key=lambda pod: pod.name) if not pod.disrupted]
+    exact = (_artifact_blame(pod) for pod in here)
+    found = (_container_blame(container, pod) for pod in here for container in pod.containers)
+    return next((problem for problem in (*exact, *found) if problem is not None), None)
 
 
-def _container_blame(container: observation.Container) -> Problem | None:
+def _artifact_blame(pod: observation.Pod) -> Problem | None:
+    """One look is enough: other files do not become the meant ones by starting again."""
+    read = pod.artifact
+    if read is None or not read.mismatches or pod.ready:
+        return None
+    return Problem(reasons.ARTIFACT_MISMATCH, reasons.artifact_mismatch(read.message))
+
+
+def _container_blame(container: observation.Container, pod: observation.Pod) -> Problem | None:
     if container.termination_reason == "OOMKilled":
         return Problem(reasons.OUT_OF_MEMORY, reasons.out_of_memory(container.name))
     code = 0 if container.termination_reason in _LOST_TRACK else container.exit_code or 0
     if code != 0 and container.restarts >= CRASHES_MAX:
-        return Problem(reasons.CRASH_LOOP, reasons.crash_loop(container.name, container.restarts, code))
+        unread = pod.artifact if container.name == constants.ARTIFACT_CONTAINER else None
+        said = reasons.artifact_unreadable(unread.message) if unread is not None else ""
+        return Problem(
+            reasons.CRASH_LOOP, said or reasons.crash_loop(container.name, container.restarts, code)
+        )
     if _image_missing(container):
         return Problem(reasons.IMAGE_NOT_FOUND, _image_message("There is no such image", container))
     return None
@@ -261,8 +270,23 @@ def warm(
 
 def checked(pod: observation.Pod) -> api_run.CheckedPod:
     """Record the product that a pod is: its images and its GPU."""
-    images = sorted({container.image_id for container in pod.containers if container.image_id})
+    images = sorted(_images(pod))
     return api_run.CheckedPod(name=pod.name, uid=pod.uid, image_ids=images[:16], accelerator=pod.accelerator)
+
+
+def _images(pod: observation.Pod) -> set[str]:
+    """Return the images that make up the product; ours, which only reads its files, is no part of it."""
+    own = [c for c in pod.containers if c.name != constants.ARTIFACT_CONTAINER]
+    return {container.image_id for container in own if container.image_id}
+
+
+def mixed(checked_pods: Sequence[api_run.CheckedPod]) -> Problem | None:
+    """Return that the tested pods are not one product: their images differ."""
+    first = next(iter(checked_pods), None)
+    other = next((p for p in checked_pods if first is not None and p.image_ids != first.image_ids), None)
+    if first is None or other is None:
+        return None
+    return Problem(reasons.IMAGE_DRIFT, reasons.mixed_images(first.name, other.name))
 
 
 def drift(checked_pods: Sequence[api_run.CheckedPod], pods: Iterable[observation.Pod]) -> Problem | None:
@@ -272,12 +296,15 @@ def drift(checked_pods: Sequence[api_run.CheckedPod], pods: Iterable[observation
     """
     if not checked_pods:
         return None
+    several = mixed(checked_pods)
+    if several is not None:
+        return several
     images = {image for tested in checked_pods for image in tested.image_ids}
     accelerators = {tested.accelerator for tested in checked_pods}
     for pod in sorted(pods, key=lambda pod: pod.name):
         if pod.terminating or pod.finished or pod.scheduled_time is None:
             continue
-        strange = sorted({c.image_id for c in pod.containers if c.image_id} - images)
+        strange = sorted(_images(pod) - images)
         if strange:
             return Problem(
                 reasons.IMAGE_DRIFT, f"Pod {pod.name} runs {strange[0]}, which no check has tested."

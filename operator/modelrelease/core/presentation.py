@@ -159,6 +159,11 @@ def _domain(observed: observation.Observation, now: datetime.datetime) -> list[S
     if edited:
         message = reasons.template_reverted(", ".join(edited))
         found.append(("TemplateReverted", TRUE, reasons.TEMPLATE_REVERTED, message))
+    desired = observed.release.desired
+    artifact = desired.judging.model.artifact if desired is not None else None
+    if artifact is not None and not artifact.pinned:
+        message = reasons.artifact_unverified(artifact.uri)
+        found.append((reasons.ARTIFACT_UNVERIFIED, TRUE, reasons.ARTIFACT_UNVERIFIED, message))
     here = Situation.of(observed, now)
     if here is not None and here.stable is not None and _splitting(here) and here.split.rounded:
         weight = here.strategy.steps[here.status.step - 1].weight

@@ -145,6 +145,7 @@ def judging_digest(judging: api_run.Judging) -> str:
     """
     plain = judging.model_copy(
         update={
+            "endpoint": judging.endpoint.normalised(),
             "strategy": _with_live_strategy(judging.strategy, api_spec.Strategy()),
             "on_inconclusive": api_spec.Policy.ROLL_BACK,
             "on_error": api_spec.Policy.HOLD,

@@ -7,7 +7,7 @@ import math
 
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.core import observation, planner, pods, revision, target
+from modelrelease.core import observation, planner, pods, portions, revision, target, verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +122,32 @@ class Situation:
         """Whether a person holds the run. A return is never held, and a Reload is one."""
         held = self.observed.release.override.paused is not None
         return held and self.run.spec.mode is not api_run.Mode.RELOAD
+
+    @property
+    def required_checks(self) -> tuple[api_spec.Check, ...]:
+        """The checks of this run: a return to a promoted revision needs none."""
+        if self.run.spec.mode in {api_run.Mode.FAST, api_run.Mode.RELOAD}:
+            return ()
+        return tuple(self.judging.checks)
+
+    @functools.cached_property
+    def latest_checks(self) -> tuple[api_run.CheckStatus, ...]:
+        """Every check's status, in the order of the manifest, with what its parts have said by now."""
+        known = {status.name: status for status in self.status.checks}
+        tested = frozenset(pod.uid for pod in self.status.checked_pods)
+        result = []
+        for check in self.required_checks:
+            status = known.get(check.name, api_run.CheckStatus(name=check.name))
+            if status.verdict is None and tested:
+                status = verdict.aggregate(
+                    status, self.observed.parts, tested, self.now, portions=len(self.portions(check))
+                )
+            result.append(status)
+        return tuple(result)
+
+    def portions(self, check: api_spec.Check) -> range:
+        """Return the numbers of the portions that a check is split into."""
+        return range(len(portions.portions(self.judging, check)))
 
     @property
     def judged_slos(self) -> tuple[api_spec.Slo, ...]:

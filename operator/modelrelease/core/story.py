@@ -7,6 +7,7 @@ story into the status.
 import dataclasses
 import datetime
 import enum
+from collections.abc import Iterable
 
 from modelrelease.api import reasons, verdict
 from modelrelease.api import run as api_run
@@ -155,7 +156,11 @@ def ending(run: observation.Run) -> str:
         if failed is not None:
             said = check_failed(failed)
     outcome = run.status.outcome or reasons.RETURNED
-    return reasons.sentence(f"{outcome}: {said}" if said else str(outcome))
+    told = reasons.sentence(f"{outcome}: {said}" if said else str(outcome))
+    files = run.status.artifact.changed_files if run.status.artifact is not None else []
+    if files and run.status.reason == reasons.CHECK_FAILED:
+        return f"{told} {reasons.changed_files(files)}"
+    return told
 
 
 def check_failed(status: api_run.CheckStatus) -> str:
@@ -251,6 +256,9 @@ def _held_by_evidence(here: Situation) -> Problem | None:
             return Problem(reasons.REFERENCE_NOT_RECORDED, message)
         if here.crosses_space:
             return _cut_over(here)
+        mixed = pods.mixed(here.status.checked_pods)
+        if mixed is not None:
+            return mixed
     if phase in {api_run.Phase.STARTING, api_run.Phase.SHIFTING} and here.crosses_space:
         fast = here.run.spec.mode is api_run.Mode.FAST
         return _cut_over(here) if fast or phase is api_run.Phase.SHIFTING else None
@@ -315,7 +323,7 @@ def _waiting(here: Situation) -> Story | None:
 
 
 def _checking(here: Situation) -> Story:
-    statuses = judgement.latest_checks(here)
+    statuses = here.latest_checks
     spoken = [status for status in statuses if status.verdict is not None or status.skipped]
     running = judgement.next_check(here)
     tail = f"{running.name} runs" if running is not None else _unresolved(statuses)
@@ -323,7 +331,7 @@ def _checking(here: Situation) -> Story:
     return _moving(Shown.CHECKING, reasons.CHECKING, message.removesuffix(", "))
 
 
-def _unresolved(statuses: list[api_run.CheckStatus]) -> str:
+def _unresolved(statuses: Iterable[api_run.CheckStatus]) -> str:
     passed = verdict.Verdict.PASS
     held = next((s for s in statuses if s.verdict is not passed and (s.verdict or s.skipped)), None)
     return f"{held.name} said {held.verdict or 'Skipped'}: {held.message}" if held is not None else ""

@@ -188,11 +188,14 @@ def _jobs(here: Situation) -> tuple[wanted.CheckJob, ...]:
     if check is None:
         return ()
     tested = {pod.uid for pod in here.status.checked_pods}
-    return tuple(
-        wanted.CheckJob(check.name, check.attempt, pod)
-        for pod in here.observed.revisions[here.candidate].pods
-        if pod.uid in tested
-    )
+    pods_tested = [pod for pod in here.observed.revisions[here.candidate].pods if pod.uid in tested]
+    due = [
+        wanted.CheckJob(check.name, check.attempt, pod, portion)
+        for pod in pods_tested
+        if (portion := judgement.next_portion(here, check, pod.uid)) is not None
+    ]
+    # Stable serves users meanwhile: where it is asked too, it is asked by one check at a time.
+    return tuple(due[:1] if judgement.asks_stable(here, check.name) else due)
 
 
 def _marks(observed: observation.Observation) -> tuple[wanted.Mark, ...]:

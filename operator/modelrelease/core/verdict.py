@@ -31,6 +31,8 @@ def aggregate(
     parts: Iterable[observation.CheckPart],
     tested: Collection[str],
     now: datetime.datetime,
+    *,
+    portions: int = 1,
 ) -> api_run.CheckStatus:
     """Return a check's status with what its parts say by now.
 
@@ -44,20 +46,24 @@ def aggregate(
         UIDs of the candidate's pods that the check must measure, every one of them.
     now
         The completion time of a check that has just spoken.
+    portions
+        Into how many Jobs the measurement of each pod is split; every one of them must have spoken.
     """
     if status.verdict is not None or status.skipped or not tested:
         return status
     finished = [
         _trusted(status, part)
-        for part in sorted(parts, key=lambda part: part.pod_uid)
+        for part in sorted(parts, key=lambda part: (part.pod_uid, part.portion))
         if part.check == status.name
         and part.attempt == status.attempt
         and part.pod_uid in tested
+        and part.portion < portions
         and part.finished
     ]
     failed = any(part.verdict is Verdict.FAIL for part in finished)
     # A Fail outweighs whatever the missing parts will say; anything else waits for them.
-    if not failed and {part.pod_uid for part in finished} != set(tested):
+    wanted = {(pod_uid, portion) for pod_uid in tested for portion in range(portions)}
+    if not failed and {(part.pod_uid, part.portion) for part in finished} != wanted:
         return status
     return _spoken(status, finished, now)
 
@@ -142,7 +148,7 @@ def gate(
     *,
     waived: Collection[str] = (),
     observing: bool = False,
-    first: bool = False,
+    incomparable: bool = False,
 ) -> GateResult:
     """Return whether the checks let the run go on.
 
@@ -156,15 +162,16 @@ def gate(
         Names that a person let pass.
     observing
         Verdicts are recorded and do not act.
-    first
-        The first release has no reference: only then a check that was skipped may be passed over.
+    incomparable
+        The first release, and one in another vector space than stable's, have no reference: only then a check
+        that was skipped may be passed over.
     """
     known = {status.name: status for status in statuses}
     verdicts: dict[str, Verdict | None] = {}
     for check in required:
         status = known.get(check.name)
         skipped = status is not None and status.skipped and status.verdict is None
-        if skipped and first:
+        if skipped and incomparable:
             continue
         excused = check.enforcement is api_spec.Enforcement.OBSERVE or check.name in waived or observing
         spoken = status.verdict if status is not None else None

@@ -13,6 +13,8 @@ class CheckJob:
     check: str
     attempt: int
     pod: observation.Pod
+    portion: int = 0
+    """Which of the check's portions."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from modelrelease.api.spec import Runtime
+from modelrelease.api.endpoint import Runtime
 from modelrelease.prometheus import promql
 
 

@@ -150,6 +150,7 @@ def release_run() -> dict[str, object]:
 def test_a_run_is_stored_as_it_was_written_and_never_changes(runs: Objects) -> None:
     wanted = release_run()
     stored = runs.create(wanted)
+    assert stored["status"] == {"phase": "Queued"}, "people see a phase before the first transition"
     assert stored["spec"] == wanted["spec"]
     name = stored["metadata"]["name"]
     with pytest.raises(Refused) as refused:

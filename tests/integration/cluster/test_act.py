@@ -29,7 +29,8 @@ class World:
         self.port = port
         self.namespace = namespace
         caches = cache.Caches(port, sleep=asyncio.sleep, monotonic=time.monotonic, namespace=namespace)
-        self.observer = observe.Observer(port, caches, resolve.Resolver(port), lambda *_: [])
+        resolver = resolve.Resolver(port, "registry.test/checks:1")
+        self.observer = observe.Observer(port, caches, resolver, lambda *_: [])
 
     async def look(self) -> observe.Look:
         return await self.observer.observe(self.namespace, NAME, fresh=True)
@@ -277,7 +278,7 @@ async def test_what_is_said_of_a_revision_is_kept_and_its_data_stays(world: Worl
     assert found.failed_digests == {"sha256:a"}
     assert found.promoted_time == look.observation.runs[0].status.completion_time
     assert found.anchor_of == "space-1"
-    assert found.outputs == done.outputs
+    assert found.outputs == (done.outputs,)
     assert look.observation.release.desired is not None
     assert look.observation.release.desired.stored
     before = look.objects.revision(revision)

@@ -80,7 +80,168 @@ def slo(**changes: Any) -> dict[str, Any]:
     return {"slos": [{"name": "a", "objective": "99.9", "availability": {}} | changes]}
 
 
+PVC = {"uri": "pvc://models/bge/3", "digest": "sha256:" + "a" * 64}
+PULLED = {"uri": "hf://BAAI/bge-m3@" + "b" * 40}
+IMAGE = "registry.example.test/golden/clip@sha256:" + "c" * 64
+GOLDEN = {"goldenSets": [{"name": "judged", "volume": {"configMap": {"name": "golden-v3"}}}]}
+
+
+def model(**changes: Any) -> dict[str, Any]:
+    return {"model": {"version": "1", **changes}}
+
+
+def operation(protocol: str, **more: Any) -> dict[str, Any]:
+    return {"endpoint": {"operations": [{"name": "a", "protocol": protocol, **more}]}}
+
+
+def golden(**volume: Any) -> dict[str, Any]:
+    return {"goldenSets": [{"name": "judged", "volume": volume}]}
+
+
+GENERIC = {"path": "/embed", "body": {"texts": "$inputs"}, "vectors": "$.vectors[*]"}
+
 CASES = (
+    of(
+        "artifact-digest",
+        "spec.model.artifact.digest",
+        model(artifact=PVC),
+        model(artifact={"uri": "pvc://models"}),
+    ),
+    of(
+        "artifact-digest",
+        "spec.model.artifact.digest",
+        model(artifact=PULLED),
+        model(artifact=PULLED | {"digest": PVC["digest"]}),
+    ),
+    of(
+        "artifact-mount-path",
+        "spec.model.artifact.mountPath",
+        model(artifact=PVC | {"mountPath": "/mnt/models"}),
+        model(artifact=PULLED | {"mountPath": "/mnt/models"}),
+    ),
+    of(
+        "artifact-image",
+        "spec.model.artifact.uri",
+        model(artifact={"uri": f"image://{IMAGE}"}),
+        model(artifact={"uri": "image://registry.example.test/bge:3"}),
+    ),
+    of(
+        "contract-files",
+        "spec.model.contract.files",
+        model(artifact=PVC, contract={"files": ["tokenizer.json", "1_Pooling/config.json"]}),
+        model(contract={"files": ["tokenizer.json"]}),
+    ),
+    of(
+        "contract-files",
+        "spec.model.contract.files",
+        model(artifact=PULLED, contract={"dimensions": 8}),
+        model(artifact=PULLED, contract={"files": ["tokenizer.json"]}),
+    ),
+    of(
+        "endpoint-generic",
+        "spec.endpoint.protocol",
+        {"endpoint": {"protocol": "TextEmbeddingsInference"}},
+        {"endpoint": {"protocol": "GenericJSON"}},
+    ),
+    of(
+        "operation-generic",
+        "spec.endpoint.operations[0]",
+        operation("GenericJSON", **GENERIC),
+        operation("GenericJSON", path="/embed", vectors="$[*]"),
+    ),
+    of(
+        "operation-fields",
+        "spec.endpoint.operations[0]",
+        operation("OpenAIEmbeddings", encoding="Base64", dimensions=8, extraBody={"user": "a"}),
+        operation("OpenAIEmbeddings", truncate=True),
+    ),
+    of(
+        "operation-fields",
+        "spec.endpoint.operations[0]",
+        operation("TextEmbeddingsInference", dimensions=8, truncate=True, normalize=False, promptName="q"),
+        operation("TextEmbeddingsInference", body={"texts": "$inputs"}),
+    ),
+    of(
+        "operation-fields",
+        "spec.endpoint.operations[0]",
+        operation("OpenInferenceV2", model="clip", input="IN", output="OUT", datatype="FP16", binary=True),
+        operation("OpenInferenceV2", model="clip", imageForm="Base64"),
+    ),
+    of(
+        "operation-modality",
+        "spec.endpoint.operations[0].modality",
+        operation("OpenAIEmbeddings", modality="Image"),
+        operation("TextEmbeddingsInference", modality="Image"),
+    ),
+    of(
+        "operation-model",
+        "spec.endpoint",
+        operation("OpenInferenceV2", model="clip_text"),
+        operation("OpenInferenceV2"),
+    ),
+    of(
+        "operation-model",
+        "spec.endpoint",
+        model(servedName="clip_text") | {"endpoint": {"protocol": "OpenInferenceV2"}},
+        {"endpoint": {"protocol": "OpenInferenceV2"}},
+    ),
+    of(
+        "golden-set-one-of",
+        "spec.goldenSets[0].volume",
+        golden(persistentVolumeClaim={"claimName": "golden"}),
+        golden(persistentVolumeClaim={"claimName": "golden"}, secret={"secretName": "golden"}),
+    ),
+    of("golden-set-one-of", "spec.goldenSets[0].volume", golden(secret={"secretName": "golden"}), golden()),
+    of(
+        "golden-set-image",
+        "spec.goldenSets[0].volume.image.reference",
+        golden(image={"reference": IMAGE}),
+        golden(image={"reference": "registry.example.test/golden/clip:3"}),
+    ),
+    *(
+        of(
+            "check-golden-set",
+            "spec.checks",
+            GOLDEN | {"checks": [{"name": "a", kind: {"goldenSet": "judged"}}]},
+            GOLDEN | {"checks": [{"name": "a", kind: {"goldenSet": "jugded"}}]},
+        )
+        for kind in ("embeddingParity", "contract", "repeatability")
+    ),
+    *(
+        of(
+            "check-operations",
+            "spec.checks",
+            OPERATIONS | {"checks": [{"name": "a", kind: {"operations": ["query"]}}]},
+            OPERATIONS | {"checks": [{"name": "a", kind: {"operations": ["query", "passage"]}}]},
+        )
+        for kind in ("embeddingParity", "contract", "repeatability")
+    ),
+    of(
+        "check-operations",
+        "spec.checks",
+        {"checks": [{"name": "a", "contract": {"operations": ["embeddings"]}}]},
+        {"checks": [{"name": "a", "contract": {"operations": ["query"]}}]},
+    ),
+    of(
+        "check-operation-once",
+        "spec.checks[0]",
+        OPERATIONS | {"checks": [{"name": "a", "operation": "query", "contract": {"shards": 2}}]},
+        OPERATIONS | {"checks": [{"name": "a", "operation": "query", "contract": {"operations": ["query"]}}]},
+    ),
+    of(
+        "recorded-golden-set",
+        "spec.checks[0].embeddingParity.references",
+        GOLDEN
+        | {
+            "checks": [
+                {
+                    "name": "a",
+                    "embeddingParity": {"goldenSet": "judged", "references": ["Recorded", "Stable"]},
+                }
+            ]
+        },
+        {"checks": [{"name": "a", "embeddingParity": {"references": ["Recorded"]}}]},
+    ),
     Case("name", "metadata.name", release(name="a" * 40), release(name="a" * 41)),
     Case("name", "metadata.name", release(name="x-1"), release(name="1-x")),
     Case("name", "metadata.name", release(name="a-b"), release(name="a.b")),

@@ -88,7 +88,9 @@ def test_lists_of_named_entries_are_merged_by_their_keys() -> None:
 
 
 def test_what_the_operator_writes_has_no_defaults() -> None:
-    records = [node for at, node in NODES if not at.startswith("release.spec")]
+    # Of a run's whole status the default says what its absence means, and fills in no field of a record.
+    written = [(at, node) for at, node in NODES if at != "run.status"]
+    records = [node for at, node in written if not at.startswith("release.spec")]
     assert [node for node in records if "default" in node] == []
 
 
@@ -139,6 +141,11 @@ def test_columns_tell_the_story() -> None:
     assert definition["spec"]["names"]["shortNames"] == ["mrel"]
     assert definition["spec"]["names"]["categories"] == ["mlops"]
     assert set(version["subresources"]) == {"status", "scale"}
+
+
+def test_a_run_that_nothing_has_touched_shows_a_phase() -> None:
+    assert RUN["properties"]["status"]["default"] == {"phase": "Queued"}
+    assert "default" not in RELEASE["properties"]["status"]
 
 
 def test_columns_exist_in_the_schema() -> None:

@@ -48,6 +48,51 @@ def errors(changes: dict[str, Any]) -> dict[str, str]:
             "spec.template.spec.containers",
             "must have at least 1 entry: add one, or leave the field out",
         ),
+        *(
+            (
+                {"model.artifact": {"uri": uri}},
+                "spec.model.artifact.uri",
+                "must be pvc://claim/path, image://name@sha256:digest or hf://organisation/name@commit, "
+                f"without '..' and hidden parts, not '{uri}'",
+            )
+            for uri in (
+                "s3://bucket/bge",
+                "pvc://models/../secrets",
+                "pvc://models/.hidden",
+                "pvc://Models/bge",
+                "pvc://models//bge",
+                "hf://",
+                "hf://a/b/c",
+                "image://Registry/bge",
+            )
+        ),
+        (
+            {"model.artifact": rule_cases.PVC | {"mountPath": "/models/../etc"}},
+            "spec.model.artifact.mountPath",
+            "must be an absolute path, such as /models, without '..' and hidden parts, not '/models/../etc'",
+        ),
+        (
+            {"model.contract.files": ["../weights.bin"]},
+            "spec.model.contract.files[0]",
+            "must be a path below a folder, such as 1_Pooling/config.json, without '..' and hidden parts, "
+            "not '../weights.bin'",
+        ),
+        (
+            rule_cases.operation("GenericJSON", **rule_cases.GENERIC | {"body": {"texts": []}}),
+            "spec.endpoint.operations[0].body",
+            'must hold "$inputs" (the list) or "$input" (one of them) once, as a value',
+        ),
+        (
+            rule_cases.operation("GenericJSON", **rule_cases.GENERIC | {"vectors": "$[?(@.a)]"}),
+            "spec.endpoint.operations[0].vectors",
+            "must be a JSONPath of names, indices, slices and wildcards, such as $.data[*].embedding, "
+            "not '$[?(@.a)]'",
+        ),
+        (
+            rule_cases.operation("OpenAIEmbeddings", extraBody={"prompt": "x" * 8192}),
+            "spec.endpoint.operations[0].extraBody",
+            "must have at most 8192 bytes as JSON: shorten it",
+        ),
         (
             {"override": {"pinned": {"revision": "6f2c80", "reason": "x"}}},
             "spec.override.pinned.revision",
@@ -196,6 +241,11 @@ def pod(**changes: Any) -> dict[str, Any]:
             [],
         ),
         ({"override": {"paused": {"reason": "incident 42"}}}, ["spec.override"]),
+        ({"model.artifact": rule_cases.PVC}, []),
+        ({"model.artifact": rule_cases.PULLED}, []),
+        ({"model.artifact": {"uri": "hf://BAAI/bge-m3@main"}}, ["spec.model.artifact.uri"]),
+        (rule_cases.GOLDEN, ["spec.goldenSets[0]"]),
+        (rule_cases.GOLDEN | {"checks": [{"name": "a", "contract": {"goldenSet": "judged"}}]}, []),
         ({"strategy": {"maxSurge": 0, "maxUnavailable": 1}}, ["spec.strategy.maxSurge"]),
         ({"strategy": {"maxSurge": 0, "maxUnavailable": 1}, "replicas": 2}, []),
         ({"strategy": {"maxSurge": 0, "maxUnavailable": 1}, "replicas": 0}, []),

@@ -7,7 +7,7 @@ from canary_checks import result
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
 from modelrelease.checks import jobs
-from modelrelease.core import observation
+from modelrelease.core import observation, references
 
 RUN_UID = "run-uid"
 REVISION = "r0123456789"
@@ -36,6 +36,7 @@ def judging(**more: Any) -> api_run.Judging:
         enforcement=spec.enforcement,
         on_inconclusive=spec.on_inconclusive,
         on_error=spec.on_error,
+        golden_sets=[api_run.JudgedGoldenSet(**dict(golden)) for golden in spec.golden_sets],
     )
 
 
@@ -66,8 +67,8 @@ def subject(name: str = "parity", of: observation.Run | None = None) -> jobs.Sub
     return jobs.Subject(of, RUN_UID, "shop", check(name, of), 1, POD)
 
 
-def recorded() -> jobs.Recorded:
-    return jobs.Recorded(
+def recorded() -> references.Recorded:
+    return references.Recorded(
         api_spec.ReferenceRole.STABLE,
         "r00000000aa",
         api_run.Reference(config_map="embedder-r00000000aa-outputs", digest=DIGEST),
@@ -75,8 +76,9 @@ def recorded() -> jobs.Recorded:
     )
 
 
-def job(name: str = "parity", references: int = 1) -> dict[str, Any]:
-    found = jobs.render(subject(name), [recorded()][:references], jobs.Settings("checks:1"))
+def job(name: str = "parity", known: int = 1) -> dict[str, Any]:
+    against = jobs.Opponents((recorded(),)[:known])
+    found = jobs.render(subject(name), against, jobs.Settings("checks:1"))
     found["metadata"]["uid"] = "job-uid"
     return found
 

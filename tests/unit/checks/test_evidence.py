@@ -51,7 +51,18 @@ def test_evidence_belongs_to_the_run_and_outputs_outlive_it():
     assert base64.b64decode(outputs["binaryData"]["outputs.safetensors"]) == CONTENT
     assert outputs["immutable"] is True
     kept = api_run.Reference.model_validate_json(found.annotations[evidence.OUTPUTS])
-    assert kept == api_run.Reference(config_map=outputs["metadata"]["name"], digest=CONTENT_DIGEST)
+    assert kept == api_run.Reference(
+        config_map=outputs["metadata"]["name"], digest=CONTENT_DIGEST, check="parity"
+    )
+
+
+def test_outputs_say_what_they_are_the_outputs_for():
+    line = log_line(recorded=True)
+    what = due(line)
+    what.job["metadata"]["annotations"] |= {"modelrelease.dev/portion": "1", "modelrelease.dev/portions": "4"}
+    found = evidence.keeping(what, result.EVIDENCE_PREFIX + line, RELEASE, given.REVISION)
+    kept = api_run.Reference.model_validate_json(found.annotations[evidence.OUTPUTS])
+    assert (kept.check, kept.portion, kept.portions, kept.golden_set) == ("parity", 1, 4, "")
 
 
 def test_evidence_without_outputs():

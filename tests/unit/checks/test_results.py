@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import pytest
@@ -162,9 +163,9 @@ def test_a_pod_of_another_job_is_not_looked_at():
 def test_parity_without_a_reference_compares_nothing(verdict: str, skipped: bool):
     gates = [given.answered().gates[0].model_dump(mode="json", by_alias=True) | {"verdict": verdict}]
     text = message(verdict=verdict, gates=[] if verdict == "NoData" else gates)
-    found = part(given.job(references=0), given.pod(given.ended(text)))
+    found = part(given.job(known=0), given.pod(given.ended(text)))
     assert found.skipped is skipped
-    assert not part(given.job("contract", references=0), given.pod(given.ended(""))).skipped
+    assert not part(given.job("contract", known=0), given.pod(given.ended(""))).skipped
 
 
 def test_a_part_is_finished_only_once_its_evidence_is_settled():
@@ -178,3 +179,21 @@ def test_a_part_is_finished_only_once_its_evidence_is_settled():
     job["metadata"]["annotations"] |= {evidence.EVIDENCE: "", evidence.OUTPUTS: "junk"}
     found = part(job, pod)
     assert (found.finished, found.evidence, found.outputs) == (True, "", None)
+
+
+def test_a_portions_answer_is_known_by_its_nonce():
+    run = given.run(checks=[{"name": "parity", "embeddingParity": {"shards": 2}}])
+    subject = dataclasses.replace(given.subject("parity", run), portion=1)
+    job = jobs.render(subject, jobs.Opponents(), jobs.Settings("i"))
+    job["metadata"]["uid"] = "job-uid"
+    nonce = jobs.nonce(given.RUN_UID, "parity", 1, "pod-uid", 1)
+    right, wrong = message(nonce=nonce, shard=1), message()
+    (found,) = results.read(run, given.RUN_UID, [job], [given.pod(given.ended(right))])
+    assert (found.portion, found.verdict) == (1, Verdict.PASS)
+    (found,) = results.read(run, given.RUN_UID, [job], [given.pod(given.ended(wrong))])
+    assert (found.portion, found.verdict) == (1, Verdict.ERROR)
+
+
+def test_a_reference_from_the_golden_set_is_compared_with_although_none_was_mounted():
+    shipped = [{"role": "Recorded", "revision": "training", "numericClass": "fp32"}]
+    assert not part(given.job(known=0), given.pod(given.ended(message(references=shipped)))).skipped

@@ -248,7 +248,7 @@ def test_a_revision_with_everything_that_is_said_of_it():
     assert found.numeric_class is api_spec.NumericClass.BF16
     assert found.promoted_time == THEN.replace(microsecond=123_000)
     assert found.failed_digests == {"sha256:a"}
-    assert found.outputs == api_run.Reference(config_map="c", digest="sha256:" + "0" * 64)
+    assert found.outputs == (api_run.Reference(config_map="c", digest="sha256:" + "0" * 64),)
     assert (found.anchor_of, found.embedding_space, found.model_version) == ("space", "space", "2026.11")
     assert found.deployment == observation.Deployment(
         desired=3, replica_failure="pods is forbidden: exceeded quota: q", quota_exceeded=True
@@ -272,7 +272,7 @@ def test_annotations_that_say_nothing(junk: str):
     found = facts.revision(obj, {}, [])
     assert (found.failed_digests, found.outputs, found.numeric_class, found.promoted_time) == (
         frozenset(),
-        None,
+        (),
         None,
         None,
     )

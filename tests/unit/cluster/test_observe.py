@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from modelrelease.cluster import act, api, cache, manifests, observe, resolve
+from modelrelease.core import observation
 
 NOW = datetime.datetime(2026, 11, 20, 12, tzinfo=datetime.UTC)
 TEMPLATE = {
@@ -84,7 +85,7 @@ class World:
             sleep=asyncio.sleep,
             monotonic=lambda: 0.0,
         )
-        resolver = resolve.Resolver(self.port)  # type: ignore[arg-type]
+        resolver = resolve.Resolver(self.port, "checks:1")  # type: ignore[arg-type]
         self.observer = observe.Observer(
             self.port,  # type: ignore[arg-type]
             self.caches,
@@ -179,6 +180,78 @@ async def test_the_same_spec_has_the_same_revision_everywhere():
     second = (await World(other).look()).observation.release.desired
     assert first is not None
     assert first == second
+
+
+ARTIFACT = {"uri": "pvc://models/bge/3", "digest": "sha256:" + "a" * 64}
+
+
+async def desired(**spec: Any) -> observation.Desired:
+    found = (await World(release(**spec)).look()).observation.release.desired
+    assert found is not None
+    return found
+
+
+async def test_what_lies_at_the_artifacts_place_is_part_of_the_revision():
+    plain = await desired()
+    first = await desired(model={"version": "1", "artifact": ARTIFACT})
+    said = await desired(
+        model={"version": "2", "artifact": ARTIFACT, "contract": {"files": ["tokenizer.json"]}}
+    )
+    moved = await desired(model={"version": "1", "artifact": ARTIFACT | {"uri": "pvc://models/bge/4"}})
+    other = await desired(model={"version": "1", "artifact": ARTIFACT | {"digest": "sha256:" + "b" * 64}})
+    assert len({plain.revision, first.revision, moved.revision, other.revision}) == 4
+    assert said.revision == first.revision, "which files are named is only said"
+    assert said.judging_digest != first.judging_digest
+
+
+async def test_an_artifact_is_rendered_into_what_is_stored_and_never_again():
+    world = World(release(model={"version": "1", "artifact": ARTIFACT}))
+    draft = (await world.look()).resolved.draft
+    assert draft is not None
+    assert draft.data["template"]["spec"]["initContainers"][0]["image"] == "checks:1"
+    assert draft.data["identity"]["artifact"] == ARTIFACT
+    stored = manifests.controller_revision(OWNER, draft.revision, 1, draft.data, "1")
+    world.port.held["ControllerRevision"] = [stored]
+    newer = resolve.Resolver(world.port, "checks:2")  # type: ignore[arg-type]
+    resolved = await newer.resolve(world.port.held["ModelRelease"][0], [stored], [])
+    assert resolved.release.desired is not None
+    assert (resolved.release.desired.revision, resolved.draft) == (draft.revision, None)
+    assert resolved.template == draft.data["template"], "an upgrade of the checks restarts no pod"
+
+
+def golden(**more: Any) -> dict[str, Any]:
+    volume = {"configMap": {"name": "golden-v3"}}
+    return {
+        "goldenSets": [{"name": "judged", "volume": volume}],
+        "checks": [{"name": "a", "contract": {"goldenSet": "judged"}}],
+        **more,
+    }
+
+
+async def test_a_golden_sets_contents_are_judged_by_and_are_no_part_of_the_revision():
+    world, found = World(release(**golden())), []
+    for text in ("one", "two"):
+        world.port.held["ConfigMap"] = [
+            *world.port.held["ConfigMap"][:1],
+            {"metadata": {"name": "golden-v3", "namespace": "shop"}, "data": {"items.jsonl": text}},
+        ]
+        found.append((await world.look()).observation.release.desired)
+    first, second = found
+    assert first is not None
+    assert second is not None
+    assert first.revision == second.revision == (await desired()).revision
+    assert first.judging_digest != second.judging_digest
+
+
+async def test_a_golden_set_that_is_missing_is_said():
+    problem = (await World(release(**golden())).look()).observation.release.problem
+    assert problem is not None
+    assert problem.reason == "ConfigMapNotFound"
+    assert "golden set judged is in ConfigMap golden-v3" in problem.message
+
+
+async def test_a_golden_set_that_no_check_names_is_not_looked_for():
+    assert (await desired(**golden(checks=[{"name": "a", "contract": {}}]))).judging.golden_sets == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from modelrelease.api import endpoint as api_endpoint
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
 from modelrelease.api import verdict
@@ -24,7 +25,7 @@ SUBJECT = judging.Subject(
         api_spec.Slo(name="one", objective="99", availability=api_spec.Availability()),
         api_spec.Slo(name="two", objective="99", availability=api_spec.Availability()),
     ),
-    endpoint=api_spec.Endpoint(),
+    endpoint=api_endpoint.Endpoint(),
 )
 
 

@@ -3,6 +3,7 @@
 import datetime
 from typing import Any
 
+from modelrelease.api import endpoint as api_endpoint
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
 from modelrelease.core import observation
@@ -41,7 +42,7 @@ def revision(
 def judging(**fields: Any) -> api_run.Judging:
     values: dict[str, Any] = {
         "model": api_spec.Model(version="2"),
-        "endpoint": api_spec.Endpoint(),
+        "endpoint": api_endpoint.Endpoint(),
         "strategy": api_spec.Strategy(steps=[api_spec.Step(weight=25)]),
         "checks": [
             api_spec.Check(name="contract", contract=api_spec.ContractCheck()),

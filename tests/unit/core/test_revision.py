@@ -9,8 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelrelease.api import base, spec
+from modelrelease.api import base, endpoint, parse, spec
+from modelrelease.cluster import resolve
 from modelrelease.core import revision
+from tests.unit.api import rule_cases
 from tests.unit.core import build
 
 scalars = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=8)
@@ -186,7 +188,7 @@ JUDGED = [
     {"slos": [spec.Slo(name="a", objective="99", availability=spec.Availability())]},
     {"enforcement": spec.Enforcement.OBSERVE},
     {"model": spec.Model(version="2", numeric_class=spec.NumericClass.FP32)},
-    {"endpoint": spec.Endpoint(runtime=spec.Runtime.INFINITY)},
+    {"endpoint": endpoint.Endpoint(runtime=endpoint.Runtime.INFINITY)},
 ]
 
 
@@ -252,3 +254,37 @@ def test_copies_replace_what_they_copy_and_nothing_else():
     assert revision.referenced_secrets(rewritten) == revision.referenced_secrets(TEMPLATE)
     back = revision.rewrite_config_maps(rewritten, {new: old for old, new in copies.items()})
     assert back == TEMPLATE
+
+
+# --- An upgrade ---------------------------------------------------------------------------------------------
+
+
+def test_what_an_older_operator_has_named_keeps_its_name_and_digest():
+    """Invariant 10: pinned by the code that knew neither artifacts, golden sets nor portions."""
+    operations = [
+        {"name": "query", "protocol": "OpenAIEmbeddings", "path": "/v1/embeddings"},
+        {"name": "other", "protocol": "OpenAIEmbeddings", "path": "/q"},
+    ]
+    several = rule_cases.release(
+        {
+            "endpoint": {"operations": operations},
+            "checks": [
+                {"name": "a", "contract": {}, "operation": "query"},
+                {"name": "p", "embeddingParity": {}},
+            ],
+            "model": {"version": "1", "contract": {"dimensions": 8}},
+        }
+    )
+    pinned = {
+        "e4b8760c5e9bfd7981594a6b3770c8c9e5c4171558f6e2ae4eac7549b76fb643": rule_cases.release(),
+        "11591b7de994dedd6d2193db647c5a899d6db386af3af5d5792e9fc67667a295": several,
+    }
+    for digest, manifest in pinned.items():
+        parsed = parse.parse_release(manifest).spec
+        assert isinstance(parsed, spec.ReleaseSpec)
+        # As the API server stores it, with every default of today.
+        stored = spec.ReleaseSpec.model_validate(parse.defaulted(parsed))
+        for read in (parsed, stored):
+            assert revision.judging_digest(resolve.judging_of(read)) == f"sha256:{digest}"
+            name = revision.revision_name(revision.identity(read.template, "minilm", {}))
+            assert name == "rffeadf9017"

@@ -208,17 +208,19 @@ def test_a_check_that_is_only_observed_never_blocks():
 
 def test_a_skipped_check_passes_the_first_release_alone():
     statuses = [said("contract", Verdict.PASS), said("parity", None, skipped=True)]
-    assert core_verdict.gate([CONTRACT, PARITY], statuses, first=True).passed
+    assert core_verdict.gate([CONTRACT, PARITY], statuses, incomparable=True).passed
     later = core_verdict.gate([CONTRACT, PARITY], statuses)
     assert (later.passed, later.unresolved) == (False, "parity")
 
 
 def test_the_first_release_still_needs_what_is_not_skipped():
-    assert core_verdict.gate([CONTRACT, PARITY], [said("parity", None, skipped=True)], first=True).pending
+    assert core_verdict.gate(
+        [CONTRACT, PARITY], [said("parity", None, skipped=True)], incomparable=True
+    ).pending
     failed = [said("contract", Verdict.FAIL), said("parity", None, skipped=True)]
-    assert core_verdict.gate([CONTRACT, PARITY], failed, first=True).failed == "contract"
+    assert core_verdict.gate([CONTRACT, PARITY], failed, incomparable=True).failed == "contract"
     error = [said("contract", Verdict.PASS), said("parity", Verdict.ERROR)]
-    assert core_verdict.gate([CONTRACT, PARITY], error, first=True).unresolved == "parity"
+    assert core_verdict.gate([CONTRACT, PARITY], error, incomparable=True).unresolved == "parity"
 
 
 SLO = api_spec.Slo(name="availability", objective="99.9", availability=api_spec.Availability())

@@ -1,6 +1,6 @@
 import pytest
 
-from modelrelease.api.spec import Runtime
+from modelrelease.api.endpoint import Runtime
 from modelrelease.prometheus.promql import selector
 from modelrelease.prometheus.runtimes import RUNTIMES
 

@@ -1,0 +1,119 @@
+"""What a candidate is compared with: recorded outputs, and live stable where none were recorded."""
+
+import dataclasses
+
+from modelrelease.api import run as api_run
+from modelrelease.api import spec as api_spec
+from modelrelease.core import observation, portions
+
+Role = api_spec.ReferenceRole
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recorded:
+    """A reference that a check compares the candidate with."""
+
+    role: api_spec.ReferenceRole
+    revision: str
+    outputs: api_run.Reference
+    numeric_class: api_spec.NumericClass
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LiveStable:
+    """A pod of stable that a check may ask, gently, where nothing that fits was recorded."""
+
+    revision: str
+    pod: observation.Pod
+    numeric_class: api_spec.NumericClass
+
+
+def recorded(
+    observed: observation.Observation, run: observation.Run, check: api_spec.Check, portion: int = 0
+) -> tuple[Recorded, ...]:
+    """Return the recorded outputs that a check compares one portion with.
+
+    Parameters
+    ----------
+    observed
+        The release and its revisions.
+    run
+        Names stable, and the revision whose vector space has the anchor.
+    check
+        Parity names the roles; a contract compares token ids with everybody's; repeatability needs nobody.
+    portion
+        Which of the check's portions (:mod:`modelrelease.core.portions`).
+    """
+    roles = _roles(check)
+    candidate = observed.revisions.get(run.spec.revision)
+    space = candidate.embedding_space if candidate is not None else ""
+    stable = observed.revisions.get(run.spec.stable or "")
+    anchor = next((r for r in observed.revisions.values() if space and r.anchor_of == space), None)
+    found = {Role.STABLE: stable if _shares(stable, candidate) else None, Role.ANCHOR: anchor}
+    return tuple(
+        Recorded(role, revision.name, outputs, _class_of(revision, run))
+        for role in roles
+        if (revision := found.get(role)) is not None
+        and (outputs := _fitting(revision, run, check, portion)) is not None
+    )
+
+
+def _roles(check: api_spec.Check) -> tuple[api_spec.ReferenceRole, ...]:
+    if check.embedding_parity is not None:
+        return tuple(dict.fromkeys(check.embedding_parity.references))
+    return (Role.STABLE, Role.ANCHOR) if check.contract is not None else ()
+
+
+def live_stable(
+    observed: observation.Observation, run: observation.Run, check: api_spec.Check
+) -> LiveStable | None:
+    """Return the pod of stable that a check may ask, or None where there is none to ask or compare with."""
+    if check.embedding_parity is None or Role.STABLE not in check.embedding_parity.references:
+        return None
+    stable = observed.revisions.get(run.spec.stable or "")
+    if stable is None or not _shares(stable, observed.revisions.get(run.spec.revision)):
+        return None
+    ready = sorted(
+        (pod for pod in stable.pods if pod.ready and pod.ip and not pod.terminating), key=lambda pod: pod.name
+    )
+    return LiveStable(stable.name, ready[0], _class_of(stable, run)) if ready else None
+
+
+def asks_stable(
+    observed: observation.Observation, run: observation.Run, check: api_spec.Check, portion: int = 0
+) -> bool:
+    """Return whether a check will have to ask live stable, because nothing that fits was recorded."""
+    roles = {known.role for known in recorded(observed, run, check, portion)}
+    return Role.STABLE not in roles and live_stable(observed, run, check) is not None
+
+
+def _shares(stable: observation.Revision | None, candidate: observation.Revision | None) -> bool:
+    """Whether both answer in one vector space: else their rows can't be compared."""
+    if stable is None or candidate is None:
+        return stable is not None
+    return stable.embedding_space == candidate.embedding_space
+
+
+def _fitting(
+    revision: observation.Revision, run: observation.Run, check: api_spec.Check, portion: int
+) -> api_run.Reference | None:
+    """Return a revision's outputs for this portion of this check, as far as that is known.
+
+    The check itself refuses a reference of other items, and a contract passes over it.
+    """
+    count = len(portions.portions(run.spec.judging, check))
+    named = {golden.name: golden.digest for golden in run.spec.judging.golden_sets}
+    digest = named.get(check.probe.golden_set or "")
+    fitting = [
+        outputs
+        for outputs in revision.outputs
+        if (outputs.portion, outputs.portions) == (portion, count)
+        and (digest is None or outputs.golden_set in {"", digest})
+    ]
+    own = (outputs for outputs in fitting if outputs.check in {"", check.name})
+    anybodys = digest is not None or check.contract is not None
+    return next(own, None) or (next(iter(fitting), None) if anybodys else None)
+
+
+def _class_of(revision: observation.Revision, run: observation.Run) -> api_spec.NumericClass:
+    return revision.numeric_class or run.spec.judging.model.numeric_class
