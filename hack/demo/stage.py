@@ -52,7 +52,7 @@ class Stage:
     ) -> None:
         self.kube = kube.Kube(kubeconfig)
         own = kubeconfig.parent / "bin" / "kubectl"
-        self._kubectl = str(own) if own.exists() else "kubectl"
+        self.kubectl_program = str(own) if own.exists() else "kubectl"
         self.images, self.say, self.namespace, self.name = images, say, namespace, name
         self.account = account.Account(self.kube, namespace, name, say)
 
@@ -104,7 +104,7 @@ class Stage:
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Run kubectl against the cluster and return what it printed."""
         done = subprocess.run(
-            [self._kubectl, "--kubeconfig", str(self.kube.kubeconfig), *arguments],
+            [self.kubectl_program, "--kubeconfig", str(self.kube.kubeconfig), *arguments],
             input=stdin,
             capture_output=True,
             text=True,

@@ -26,8 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m hack.images",
         description="Build the project's and the demo's images, and push them to the cluster's registry.",
     )
+    usual = [name for name, image in IMAGES.items() if not image.on_request]
+    asked = [name for name in IMAGES if name not in usual]
     parser.add_argument(
-        "--only", type=_names, default=list(IMAGES), metavar="A,B", help=f"of {', '.join(IMAGES)}"
+        "--only",
+        type=_names,
+        default=usual,
+        metavar="A,B",
+        help=f"of {', '.join(usual)} (the default: all of these), {', '.join(asked)}",
     )
     parser.add_argument("--name", default=DEFAULT_NAME, help="the cluster's name (%(default)s)")
     chosen = parser.parse_args(arguments)

@@ -1,16 +1,22 @@
-"""Build images with buildah, push them to the cluster's registry, and say what they are called there."""
+"""Build images, push them to the cluster's registry, and say what they are called there.
+
+buildah builds them; where there is none and a container engine runs, as on most people's machines, that does,
+and takes the public base image instead of the local one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hack.cluster import external
 from hack.cluster.base_image import LOCAL_BASE, ensure_base
 from hack.cluster.commands import run, succeeds
 from hack.cluster.disk import require_free
 from hack.cluster.locks import lock
 from hack.cluster.paths import ClusterPaths, cache_dir
-from hack.cluster.steps import Progress
+from hack.cluster.steps import Progress, StepError
 from hack.images.catalogue import IMAGES, ROOT, Image, image_key, with_parents
 from hack.images.registry import PREFIX, publish, pushed_digest, reference
 
@@ -20,7 +26,7 @@ PUSH_HINT = "is the registry running? see `python -m hack.cluster status`"
 
 
 def build_command(image: Image, tag: str, parent: str | None) -> list[str | Path]:
-    """Return the command that builds an image.
+    """Return the command that builds an image with buildah.
 
     Parameters
     ----------
@@ -36,17 +42,34 @@ def build_command(image: Image, tag: str, parent: str | None) -> list[str | Path
     list
         The program and its arguments.
     """
-    arguments = {**dict(image.arguments), **({"PARENT": parent} if parent else {"BASE": LOCAL_BASE})}
     return [
         *("buildah", "build", "--isolation", "chroot", "--tls-verify=false"),
         # Kept layers make the next build of a small image quick. Those of a large one would fill the disk:
         # its stages are then the layers, and nothing stays.
         f"--layers={'false' if image.large else 'true'}",
+        *_said(image, tag, {"PARENT": parent} if parent else {"BASE": LOCAL_BASE}),
+    ]
+
+
+def engine_command(image: Image, tag: str, parent: str | None) -> list[str | Path]:
+    """Return the command that builds an image with a container engine; the parameters are the same."""
+    return ["docker", "build", *_said(image, tag, {"PARENT": parent} if parent else {})]
+
+
+def _said(image: Image, tag: str, below: Mapping[str, str]) -> list[str | Path]:
+    """Return the arguments that both programs understand."""
+    arguments = {**dict(image.arguments), **below}
+    return [
         *(word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")),
         *(("--target", image.target) if image.target else ()),
         *("--build-context", f"requirements={ROOT / 'requirements'}"),
         *("--tag", tag, "--file", ROOT / image.dockerfile, ROOT / image.context),
     ]
+
+
+def builds_with_engine() -> bool:
+    """Tell whether a container engine has to build: there is no buildah."""
+    return shutil.which("buildah") is None and external.engine()
 
 
 class Images:
@@ -58,12 +81,15 @@ class Images:
         The cluster.
     progress : Progress
         Where to show the steps.
+    engine : bool
+        Whether a container engine builds, and not buildah.
     """
 
-    def __init__(self, paths: ClusterPaths, progress: Progress) -> None:
+    def __init__(self, paths: ClusterPaths, progress: Progress, *, engine: bool = False) -> None:
         self._paths = paths
         self._registry = paths.registry
         self._progress = progress
+        self._engine = engine
         self._left: list[str] = []
         self.references: dict[str, str] = {}
 
@@ -80,15 +106,28 @@ class Images:
     def _make(self, image: Image, key: str) -> str:
         require_free(STORAGE, image.gibibytes, f"image {image.name}")
         parent = self.references[image.parent] if image.parent else None
+        target = f"{self._registry}/{PREFIX}/{image.name}:{key}"
+        build = self._with_engine if self._engine else self._with_buildah
+        return build(image, target, parent)
+
+    def _with_buildah(self, image: Image, target: str, parent: str | None) -> str:
         tag = f"localhost/{PREFIX}/{image.name}:latest"
         if image.large:
             self._left += [tag, *([parent] if parent else [])]
         run(build_command(image, tag, parent), hint=BUILD_HINT, timeout=1800)
         digest = cache_dir() / f"{image.name}.digest"
-        target = f"docker://{self._registry}/{PREFIX}/{image.name}:{key}"
         options = ("--quiet", "--tls-verify=false", "--digestfile", digest)
-        run(["buildah", "push", *options, tag, target], hint=PUSH_HINT, timeout=600)
+        run(["buildah", "push", *options, tag, f"docker://{target}"], hint=PUSH_HINT, timeout=600)
         return digest.read_text(encoding="ascii").strip()
+
+    def _with_engine(self, image: Image, target: str, parent: str | None) -> str:
+        # An engine pushes to what an image is called. What it keeps is its owner's to prune.
+        run(engine_command(image, target, parent), hint=BUILD_HINT, timeout=1800)
+        run(["docker", "push", "--quiet", target], hint=PUSH_HINT, timeout=600)
+        digest = pushed_digest(self._registry, image.name, target.rpartition(":")[2])
+        if digest is None:
+            raise StepError(f"{target} was pushed, and is not there", PUSH_HINT)
+        return digest
 
     def tidy(self) -> None:
         """Remove buildah's copies of large images: the registry has them."""
@@ -113,10 +152,12 @@ def ensure_images(names: Sequence[str], paths: ClusterPaths | None = None) -> di
     """
     cluster = paths if paths is not None else ClusterPaths()
     ordered = with_parents(list(names))
-    progress = Progress(len(ordered) + 1)
-    ensure_base(progress, cluster)
+    engine = builds_with_engine()
+    progress = Progress(len(ordered) + (not engine))
+    if not engine:
+        ensure_base(progress, cluster)
     with lock(cache_dir() / "builds.lock", announce=True):
-        images = Images(cluster, progress)
+        images = Images(cluster, progress, engine=engine)
         try:
             for name in ordered:
                 images.ensure(name)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hack.cluster.base_image import INCLUDE, SUITE
 from hack.cluster.paths import content_key
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = "hack/images/infinity"
+CLIP = "hack/images/clip"
+MLSERVER = "hack/images/mlserver"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Image:
         How much disk the build needs for a while.
     large : bool
         Whether buildah's copy is removed once the registry has the image.
+    on_request : bool
+        Whether it is built only where somebody names it.
     """
 
     name: str
@@ -48,24 +53,26 @@ class Image:
     arguments: tuple[tuple[str, str], ...] = ()
     gibibytes: float = 1.0
     large: bool = False
+    on_request: bool = False
 
 
-def _own(name: str) -> Image:
+def _own(name: str, environment: str, **more: Any) -> Image:
     sources = ("operator", "canary_checks", "pyproject.toml", "LICENSE", ".dockerignore")
-    locked = (f"requirements/{name}.txt", "requirements/dev.txt", "requirements/uv.txt")
-    return Image(name, "Dockerfile", ".", (*sources, *locked), target=name)
+    locked = (f"requirements/{environment}.txt", "requirements/dev.txt", "requirements/uv.txt")
+    return Image(name, "Dockerfile", ".", (*sources, *locked), target=name, **more)
 
 
-def _variant(name: str) -> Image:
+def _variant(model: str, folder: str, name: str, *, on_request: bool = False) -> Image:
     return Image(
-        f"minilm-{name}",
+        f"{model}-{name}",
         f"{SERVER}/variant.Dockerfile",
-        SERVER,
-        (f"{SERVER}/variant.py",),
-        parent="minilm",
-        arguments=(("VARIANT", name),),
+        folder,
+        (f"{folder}/variant.py",),
+        parent=model,
+        arguments=(("MODEL", model), ("VARIANT", name)),
         gibibytes=2.5,
         large=True,
+        on_request=on_request,
     )
 
 
@@ -87,8 +94,10 @@ MODEL_SERVER = Image(
 IMAGES: Mapping[str, Image] = {
     image.name: image
     for image in (
-        _own("operator"),
-        _own("checks"),
+        _own("operator", "operator"),
+        _own("checks", "checks"),
+        # torch with the libraries of CUDA.
+        _own("checks-torch", "checks", gibibytes=16.0, large=True, on_request=True),
         Image(
             "loadgen",
             "hack/loadgen/Dockerfile",
@@ -97,7 +106,32 @@ IMAGES: Mapping[str, Image] = {
             parent="checks",
         ),
         MODEL_SERVER,
-        *map(_variant, ("modules", "cased", "truncated", "cls")),
+        *(_variant("minilm", SERVER, name) for name in ("modules", "cased", "truncated", "cls")),
+        Image(
+            "clip",
+            f"{CLIP}/Dockerfile",
+            CLIP,
+            (f"{CLIP}/model.py", f"{CLIP}/requirements.txt"),
+            parent="minilm",
+            gibibytes=2.5,
+            large=True,
+        ),
+        _variant("clip", CLIP, "bilinear"),
+        *(
+            _variant("clip", CLIP, name, on_request=True)
+            for name in ("squash", "meanstd", "bgr", "truncated")
+        ),
+        Image(
+            "mlserver",
+            f"{MLSERVER}/Dockerfile",
+            MLSERVER,
+            (
+                f"{MLSERVER}/models",
+                f"{MLSERVER}/runtime.py",
+                f"{MLSERVER}/requirements.txt",
+                "requirements/uv.txt",
+            ),
+        ),
     )
 }
 

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+import safetensors.numpy
 
 from hack.cluster.paths import ClusterPaths
 from hack.cluster.steps import Progress, StepError
+from hack.images import __main__ as command
 from hack.images import build, catalogue
 from hack.images import registry as registries
 from hack.images.catalogue import IMAGES, ROOT, image_key, with_parents
+from hack.images.clip import variant as clip_variant
 from hack.images.infinity import cpu_only, variant
 from hack.loadgen import loadgen
 
@@ -56,11 +60,15 @@ def test_every_image_has_a_key_of_its_own(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "images"),
     [
-        ("operator/module.py", {"operator", "checks", "loadgen"}),
+        ("operator/module.py", {"operator", "checks", "checks-torch", "loadgen"}),
         ("requirements/operator.txt", {"operator"}),
+        ("requirements/checks.txt", {"checks", "checks-torch", "loadgen"}),
         ("hack/loadgen/loadgen.py", {"loadgen"}),
-        ("hack/images/infinity/torch.txt", {name for name in IMAGES if name.startswith("minilm")}),
+        ("hack/images/infinity/torch.txt", {name for name in IMAGES if name.startswith(("minilm", "clip"))}),
         ("hack/images/infinity/variant.py", {name for name in IMAGES if name.startswith("minilm-")}),
+        ("hack/images/clip/model.py", {name for name in IMAGES if name.startswith("clip")}),
+        ("hack/images/clip/variant.py", {name for name in IMAGES if name.startswith("clip-")}),
+        ("hack/images/mlserver/models/module.py", {"mlserver"}),
     ],
 )
 def test_a_changed_input_changes_the_images_that_are_made_from_it(
@@ -99,10 +107,27 @@ def test_parents_come_first_and_once() -> None:
     ]
 
 
-def test_the_variants_are_those_that_the_script_knows() -> None:
-    assert {f"minilm-{name}" for name in variant.VARIANTS} == {
-        name for name, image in IMAGES.items() if image.parent == "minilm"
+@pytest.mark.parametrize(("model", "known"), [("minilm", variant.VARIANTS), ("clip", clip_variant.VARIANTS)])
+def test_the_variants_are_those_that_the_script_knows(model: str, known: dict[str, Any]) -> None:
+    variants = {name for name, image in IMAGES.items() if "VARIANT" in dict(image.arguments)}
+    assert {f"{model}-{name}" for name in known} == {
+        name for name in variants if name.startswith(f"{model}-")
     }
+
+
+def test_what_is_slow_to_build_is_built_on_request_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+
+    def ensure(names: list[str], _: ClusterPaths) -> dict[str, str]:
+        built.extend(names)
+        return {}
+
+    monkeypatch.setattr(command, "ensure_images", ensure)
+    assert command.main([]) == 0
+    assert {"checks", "clip", "clip-bilinear", "mlserver"} <= set(built)
+    assert not {"checks-torch", "clip-bgr"} & set(built)
+    assert command.main(["--only", "checks-torch"]) == 0
+    assert built[-1] == "checks-torch"
 
 
 # ------------------------------------------------------------ the build
@@ -208,6 +233,37 @@ def test_the_projects_images_are_built_from_the_local_base() -> None:
     assert command[-1] == str(ROOT)
 
 
+def test_without_buildah_a_container_engine_builds_from_the_public_base_and_pushes(
+    paths: ClusterPaths, registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def run(argv: list[object], **_: object) -> str:
+        words = [str(word) for word in argv]
+        commands.append(words)
+        if words[1] == "push":
+            pushed = words[-1].removeprefix(f"{registry}/").replace(":", "/manifests/")
+            monkeypatch.setattr(Registry, "known", Registry.known | {f"/v2/{pushed}"})
+        return ""
+
+    monkeypatch.setattr(build, "run", run)
+    monkeypatch.setattr(build, "STORAGE", tmp_path)
+    monkeypatch.setattr(build.shutil, "which", lambda program: None if program == "buildah" else program)
+    monkeypatch.setattr(build.external, "engine", lambda: True)
+    references = build.ensure_images(["minilm-cls", "operator"], paths)
+
+    cls, pushed_cls, operator, pushed = commands
+    assert cls[:2] == operator[:2] == ["docker", "build"]
+    assert f"PARENT={registry}/modelrelease/minilm@{DIGEST}" in cls
+    assert not [word for word in operator if word.startswith("BASE=")]
+    assert cls[cls.index("--tag") + 1] == pushed_cls[-1]
+    assert pushed == [
+        *("docker", "push", "--quiet"),
+        f"{registry}/modelrelease/operator:{image_key('operator')}",
+    ]
+    assert references["operator"] == f"{registry}/modelrelease/operator@{DIGEST}"
+
+
 # ------------------------------------------------------------ model servers
 
 
@@ -268,6 +324,62 @@ def test_a_variant_changes_one_thing_only(model: Path, name: str, expected: dict
     before = read(model)
     variant.VARIANTS[name](model)
     assert read(model) == before | expected
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    contents: dict[str, Any] = {
+        "config.json": {"model_type": "clip", "max_length": 77},
+        "preprocessor_config.json": {
+            "resample": 3,
+            "do_center_crop": True,
+            "size": {"shortest_edge": 224},
+            "image_mean": [0.48145466, 0.4578275, 0.40821073],
+            "image_std": [0.26862954, 0.26130258, 0.27577711],
+        },
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
+    filters = np.arange(2 * 3 * 2 * 2, dtype=np.float32).reshape(2, 3, 2, 2)
+    weights = {clip_variant.FILTERS: filters, "other": np.ones(3, dtype=np.float32)}
+    safetensors.numpy.save_file(weights, tmp_path / "model.safetensors")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "expected"),
+    [
+        ("bilinear", "preprocessor_config.json", {"resample": 2}),
+        (
+            "squash",
+            "preprocessor_config.json",
+            {"do_center_crop": False, "size": {"height": 224, "width": 224}},
+        ),
+        (
+            "meanstd",
+            "preprocessor_config.json",
+            {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]},
+        ),
+        ("truncated", "config.json", {"max_length": None}),
+    ],
+)
+def test_a_variant_of_clip_changes_one_thing_only(
+    clip: Path, name: str, file: str, expected: dict[str, Any]
+) -> None:
+    before, weights = read(clip), (clip / "model.safetensors").read_bytes()
+    clip_variant.VARIANTS[name](clip)
+    changed = {key: value for key, value in {**before[file], **expected}.items() if value is not None}
+    assert read(clip) == before | {file: changed}
+    assert (clip / "model.safetensors").read_bytes() == weights
+
+
+def test_the_filters_of_the_bgr_variant_see_blue_where_they_saw_red(clip: Path) -> None:
+    before, files = safetensors.numpy.load_file(clip / "model.safetensors"), read(clip)
+    clip_variant.VARIANTS["bgr"](clip)
+    after = safetensors.numpy.load_file(clip / "model.safetensors")
+    assert np.array_equal(after[clip_variant.FILTERS], before[clip_variant.FILTERS][:, [2, 1, 0]])
+    assert np.array_equal(after["other"], before["other"])
+    assert read(clip) == files
 
 
 def test_symbols_leave_out_versions_and_weak_ones() -> None:
