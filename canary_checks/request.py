@@ -38,7 +38,7 @@ class Subject(v.Model):
 class GoldenSet(v.Model):
     """Which golden set to send: one that ships with the checks, or a mounted folder and what it must hold."""
 
-    builtin: Literal["TextV1"] | None = None
+    builtin: Literal["TextV1", "ImageV1"] | None = None
     path: Annotated[str, pydantic.StringConstraints(pattern=r"^/[^\x00]{1,1023}$")] | None = None
     digest: v.Digest | None = None
     """Of the set; an other one is an error. None accepts what is there and reports its digest."""
@@ -58,6 +58,16 @@ class ReferenceSource(v.Model):
     path: Annotated[str, pydantic.StringConstraints(pattern=r"^/[^\x00]{1,1023}$")]
     digest: v.Digest
     numeric_class: v.NumericClass
+
+
+class LiveSource(v.Model):
+    """A pod of stable that takes users' traffic: asked only where no record of it can be used, and gently."""
+
+    role: Literal[v.Role.STABLE] = v.Role.STABLE
+    revision: v.Revision
+    url: Annotated[str, pydantic.StringConstraints(pattern=r"^https?://[!-~]{1,500}$")]
+    numeric_class: v.NumericClass
+    max_requests_per_second: Annotated[int, pydantic.Field(ge=1, le=100)] = 2
 
 
 class Contract(v.Model):
@@ -116,6 +126,12 @@ class CheckRequest(v.Model):
     numeric_class: v.NumericClass
     golden_set: GoldenSet
     references: Annotated[tuple[ReferenceSource, ...], pydantic.Field(max_length=3)] = ()
+    live: LiveSource | None = None
+    """Where Stable's outputs come from when no reference of that role fits the golden set."""
+    embedding_space: v.Short | None = None
+    """Of the candidate: names the reference that a golden set ships for it."""
+    recorded: bool = False
+    """Also compare with the reference that the golden set ships for this space and class, if it has one."""
     contract: Contract = Contract()
     gates: Annotated[tuple[GateOverride, ...], pydantic.Field(max_length=16)] = ()
     record: bool = False

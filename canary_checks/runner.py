@@ -4,6 +4,7 @@ import asyncio
 import base64
 import dataclasses
 import datetime
+import itertools
 import platform
 from collections.abc import Sequence
 
@@ -15,8 +16,17 @@ from canary_checks.clients import client as clients
 from canary_checks.clients import connect
 from canary_checks.golden import pack as golden_pack
 from canary_checks.golden import selection, store
-from canary_checks.parity import comparison, reference
-from canary_checks.probes import contract, embedding_parity, finding, merging, repeatability
+from canary_checks.parity import comparison, gates, recording, reference
+from canary_checks.probes import (
+    against,
+    contract,
+    embedding_parity,
+    finding,
+    merging,
+    repeatability,
+    statements,
+)
+from canary_checks.probes import live as live_reference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +39,27 @@ class Outcome:
 
 
 @dataclasses.dataclass
-class _Progress:
+class Progress:
     """How far a check got; what is here survives an interruption."""
 
     golden: golden_pack.Pack | None = None
     used: int = 0
     asked: list[clients.EmbeddingClient] = dataclasses.field(default_factory=list)
     recordings: dict[str, reference.Recording] = dataclasses.field(default_factory=dict)
+
+    def connect(
+        self,
+        operation: operations.Operation,
+        asked: request.CheckRequest,
+        url: str,
+        max_requests_per_second: int | None,
+    ) -> clients.EmbeddingClient:
+        """Make a client whose requests are counted."""
+        client = connect.connect(
+            operation, url=url, run=asked.run, max_requests_per_second=max_requests_per_second
+        )
+        self.asked.append(client)
+        return client
 
     @property
     def requests(self) -> schema.Requests:
@@ -46,7 +70,11 @@ class _Progress:
         )
 
 
-async def run(asked: request.CheckRequest, known: Sequence[comparison.Known] | None = None) -> Outcome:
+async def run(
+    asked: request.CheckRequest,
+    known: Sequence[comparison.Known] | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
     """Answer a request, whatever happens.
 
     Parameters
@@ -55,6 +83,8 @@ async def run(asked: request.CheckRequest, known: Sequence[comparison.Known] | N
         What to probe.
     known
         References that are at hand already (the command line); None reads those of the request.
+    progress
+        Filled in as the check gets on, for whoever shows it meanwhile.
 
     Returns
     -------
@@ -62,7 +92,7 @@ async def run(asked: request.CheckRequest, known: Sequence[comparison.Known] | N
     `Error/DeadlineExceeded`.
     """
     started = datetime.datetime.now(datetime.UTC)
-    progress = _Progress()
+    progress = progress or Progress()
     try:
         async with asyncio.timeout(asked.deadline_seconds):
             found = await _probe(asked, progress, known)
@@ -81,7 +111,7 @@ async def run(asked: request.CheckRequest, known: Sequence[comparison.Known] | N
 
 
 async def _probe(
-    asked: request.CheckRequest, progress: _Progress, known: Sequence[comparison.Known] | None
+    asked: request.CheckRequest, progress: Progress, known: Sequence[comparison.Known] | None
 ) -> finding.Finding:
     """Probe every operation of the request, one after the other."""
     progress.golden = store.load(asked.golden_set)
@@ -94,15 +124,9 @@ async def _probe(
                 f"the golden set {progress.golden.name} has no item of modality {operation.modality}, which"
                 f" the operation {operation.name} needs",
             )
-        client = connect.connect(
-            operation,
-            url=asked.url,
-            run=asked.run,
-            max_requests_per_second=asked.max_requests_per_second,
-        )
-        progress.asked.append(client)
+        client = progress.connect(operation, asked, asked.url, asked.max_requests_per_second)
         async with client:
-            made = await _probe_one(client, asked, operation, golden, known)
+            made = await _probe_one(client, asked, operation, golden, known=known, progress=progress)
         found[operation.name] = made
         if made.recorded is not None:
             progress.recordings[operation.name] = made.recorded
@@ -114,15 +138,27 @@ async def _probe_one(
     asked: request.CheckRequest,
     operation: operations.Operation,
     golden: selection.Selection,
+    *,
     known: Sequence[comparison.Known] | None,
+    progress: Progress,
 ) -> finding.Finding:
     if asked.check.kind is v.CheckKind.CONTRACT:
-        return await contract.probe(client, asked, golden)
+        given = comparison.load(asked) if known is None else known
+        context = statements.Context(recorded=against.recordings(asked, operation.name, golden, given))
+        return await contract.probe(client, asked, golden, context)
     if asked.check.kind is v.CheckKind.REPEATABILITY:
         return await repeatability.probe(client, asked, golden)
-    found = comparison.load(asked) if known is None else known
-    against = comparison.opponents(found, operation.name, golden)
-    return await embedding_parity.probe(client, asked, golden, against)
+
+    async def live(source: request.LiveSource) -> comparison.Opponent:
+        gentle = progress.connect(operation, asked, source.url, source.max_requests_per_second)
+        async with gentle:
+            return await live_reference.opponent(gentle, source, golden)
+
+    given = comparison.load(asked) if known is None else known
+    chosen = await against.choose(asked, operation.name, golden, given, live)
+    found = await embedding_parity.probe(client, asked, golden, chosen.opponents)
+    message = v.sentence("; ".join((found.message, *chosen.remarks)))
+    return dataclasses.replace(found, message=message)
 
 
 def _unjudged(verdict: v.Verdict, reason: str, message: str) -> finding.Finding:
@@ -132,9 +168,11 @@ def _unjudged(verdict: v.Verdict, reason: str, message: str) -> finding.Finding:
 
 
 def _bind(
-    asked: request.CheckRequest, progress: _Progress, found: finding.Finding, started: datetime.datetime
+    asked: request.CheckRequest, progress: Progress, found: finding.Finding, started: datetime.datetime
 ) -> Outcome:
     golden = progress.golden
+    # The order of severity, kept otherwise: what has to be left out passed.
+    sorted_gates = tuple(sorted(found.gates, key=lambda gate: gates.PRECEDENCE.index(gate.verdict)))
     full = schema.CheckResult(
         schema_version=v.SCHEMA,
         check=schema.CheckName(
@@ -164,12 +202,16 @@ def _bind(
         verdict=found.verdict,
         reason=found.reason,
         message=found.message,
-        gates=found.gates,
-        measurements=found.measurements,
-        strata=found.strata,
-        worst=found.worst,
+        gates=sorted_gates[: schema.MOST_GATES],
+        gates_omitted=max(0, len(found.gates) - schema.MOST_GATES),
+        measurements=found.measurements[: schema.MOST_ROWS],
+        strata=found.strata[: schema.MOST_ROWS],
+        worst=found.worst[: schema.MOST_WORST],
         diagnosis=found.diagnosis,
-        series=found.series,
+        series={
+            name: values[: schema.MOST_POINTS]
+            for name, values in itertools.islice(found.series.items(), schema.MOST_SERIES)
+        },
         requests=progress.requests,
         timings=schema.Timings(
             start_time=started,
@@ -196,7 +238,11 @@ def _recorded(
     asked: request.CheckRequest, golden: golden_pack.Pack, recordings: dict[str, reference.Recording]
 ) -> bytes:
     return reference.new(
-        golden, recordings, revision=asked.subject.revision, numeric_class=asked.numeric_class
+        golden,
+        recordings,
+        revision=asked.subject.revision,
+        numeric_class=asked.numeric_class,
+        provenance=recording.Provenance(embedding_space=asked.embedding_space, recorded_by=asked.run),
     )
 
 

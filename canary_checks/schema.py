@@ -11,6 +11,12 @@ from canary_checks import vocabulary as v
 
 # A gate is judged on raw numbers and shown with four digits: a consistency test must allow for the rounding.
 _ROUNDING = 1e-3
+# What a result holds at most; a check with more leaves out what explains least.
+MOST_GATES = 32
+MOST_ROWS = 64
+MOST_WORST = 20
+MOST_SERIES = 16
+MOST_POINTS = 4096
 
 
 class CheckName(v.Model):
@@ -91,6 +97,7 @@ class Stratum(v.Model):
     """How many rows of one stratum moved, and the worst of them."""
 
     name: v.Short
+    operation: v.Short | None = None
     items: v.Count
     failed: v.Count
     worst: v.Number | None = None
@@ -119,8 +126,8 @@ class DiagnosisReport(v.Model):
     cause: v.CamelWord
     confidence: v.Confidence
     evidence: Annotated[tuple[v.Remark, ...], pydantic.Field(max_length=8)] = ()
-    excluded: Annotated[tuple[Excluded, ...], pydantic.Field(max_length=16)] = ()
-    left: Annotated[tuple[v.CamelWord, ...], pydantic.Field(max_length=16)] = ()
+    excluded: Annotated[tuple[Excluded, ...], pydantic.Field(max_length=48)] = ()
+    left: Annotated[tuple[v.CamelWord, ...], pydantic.Field(max_length=48)] = ()
     next: Annotated[tuple[v.Remark, ...], pydantic.Field(max_length=4)] = ()
 
     @pydantic.model_validator(mode="after")
@@ -204,15 +211,15 @@ class CheckResult(v.Model):
     verdict: v.Verdict
     reason: v.CamelWord
     message: v.Sentence
-    gates: Annotated[tuple[Gate, ...], pydantic.Field(max_length=32)]
+    gates: Annotated[tuple[Gate, ...], pydantic.Field(max_length=MOST_GATES)]
     gates_omitted: v.Count = 0
-    measurements: Annotated[tuple[Measurement, ...], pydantic.Field(max_length=64)] = ()
-    strata: Annotated[tuple[Stratum, ...], pydantic.Field(max_length=64)] = ()
-    worst: Annotated[tuple[WorstItem, ...], pydantic.Field(max_length=20)] = ()
+    measurements: Annotated[tuple[Measurement, ...], pydantic.Field(max_length=MOST_ROWS)] = ()
+    strata: Annotated[tuple[Stratum, ...], pydantic.Field(max_length=MOST_ROWS)] = ()
+    worst: Annotated[tuple[WorstItem, ...], pydantic.Field(max_length=MOST_WORST)] = ()
     diagnosis: DiagnosisReport | None = None
     series: Annotated[
-        dict[v.Short, Annotated[tuple[v.Number, ...], pydantic.Field(max_length=4096)]],
-        pydantic.Field(max_length=16, description="data for plots only; no decision reads it"),
+        dict[v.Short, Annotated[tuple[v.Number, ...], pydantic.Field(max_length=MOST_POINTS)]],
+        pydantic.Field(max_length=MOST_SERIES, description="data for plots only; no decision reads it"),
     ] = pydantic.Field(default_factory=dict)
     requests: Requests
     timings: Timings

@@ -1,8 +1,8 @@
 """The findings of several operations of one endpoint as one: the worst verdict, and everybody's evidence."""
 
-import itertools
 from collections.abc import Mapping
 
+from canary_checks import vocabulary as v
 from canary_checks.parity import gates
 from canary_checks.probes import finding
 
@@ -34,11 +34,27 @@ def merge(found: Mapping[str, finding.Finding]) -> finding.Finding:
         measurements=tuple(
             m.model_copy(update={"operation": name}) for name, one in found.items() for m in one.measurements
         ),
-        strata=tuple(itertools.chain.from_iterable(one.strata for one in found.values())),
+        strata=tuple(
+            stratum.model_copy(update={"operation": name})
+            for name, one in found.items()
+            for stratum in one.strata
+        ),
         worst=tuple(
             row.model_copy(update={"operation": name}) for name, one in found.items() for row in one.worst
-        )[:20],
+        ),
         diagnosis=next((one.diagnosis for one in found.values() if one.diagnosis is not None), None),
-        series={f"{name}:{key}": values for name, one in found.items() for key, values in one.series.items()},
+        series=_series(found),
         references=worst.references or next((one.references for one in found.values() if one.references), ()),
     )
+
+
+def _series(found: Mapping[str, finding.Finding]) -> dict[str, tuple[v.Number, ...]]:
+    """Name the operation in every series; which stratum a row is in now counts those of all operations."""
+    merged: dict[str, tuple[v.Number, ...]] = {}
+    before = 0
+    for name, one in found.items():
+        for key, values in one.series.items():
+            moved = tuple(float(place) + before for place in values) if key == "stratum" else values
+            merged[f"{name}:{key}"] = moved
+        before += len(one.strata)
+    return merged

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary_checks import cli, result, schema
+from canary_checks import entry, result, schema
 from tests.unit.canary_checks import asking
 
 SCHEMA_FILE = pathlib.Path("canary_checks/check-result.v1.schema.json")
@@ -226,7 +226,7 @@ def test_a_gate_that_says_pass_and_is_not_met_is_no_result(lie):
 
 
 def test_the_schema_file_is_what_the_models_say():
-    assert SCHEMA_FILE.read_text("utf-8") == cli.schema_text()
+    assert SCHEMA_FILE.read_text("utf-8") == entry.schema_text()
     jsonschema.Draft202012Validator.check_schema(json.loads(SCHEMA_FILE.read_text("utf-8")))
 
 
