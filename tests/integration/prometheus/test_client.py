@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from modelrelease.api.spec import Runtime
+from modelrelease.api.endpoint import Runtime
 from modelrelease.api.verdict import Verdict
 from modelrelease.prometheus.client import Prometheus, QueryError, Trouble
 from modelrelease.prometheus.runtimes import RUNTIMES

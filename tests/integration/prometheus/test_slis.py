@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from modelrelease.api.spec import Runtime
+from modelrelease.api.endpoint import Runtime
 from modelrelease.api.verdict import Verdict
 from modelrelease.prometheus.client import Prometheus
 from modelrelease.prometheus.runtimes import RUNTIMES
