@@ -1,22 +1,24 @@
 """A candidate's rows against a reference's: which are compared, how they are judged, which failed."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from canary_checks import failure, request, schema
+from canary_checks import request, schema
 from canary_checks import vocabulary as v
-from canary_checks.golden import selection
-from canary_checks.parity import distance, gates, numeric, reference
+from canary_checks.parity import distance, gates, neighbours, numeric, reference
 
-_AGAINST: Final[dict[v.Role, gates.Against]] = {
+AGAINST: Final[dict[v.Role, gates.Against]] = {
     v.Role.STABLE: "Stable",
     v.Role.ANCHOR: "Anchor",
     v.Role.RECORDED: "Recorded",
 }
+
+
+NEIGHBOURS: Final = 10
+"""Of how many nearest neighbours the overlap is measured."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,9 @@ class Comparison:
         Shape ``[n]``: rows that both sides embedded.
     failed
         Shape ``[n]``: rows beyond a limit, or embedded by one side only.
+    overlap
+        Shape ``[m]`` of the paired rows that have a direction: which share of its nearest neighbours a row
+        has on both sides. Evidence and no gate: a rotation leaves it at 1.
     """
 
     opponent: Opponent
@@ -49,8 +54,14 @@ class Comparison:
     norm: npt.NDArray[np.float64]
     paired: npt.NDArray[np.bool_]
     failed: npt.NDArray[np.bool_]
+    overlap: npt.NDArray[np.float64]
     cosine_limit: float
     norm_limit: float
+
+    @property
+    def comparable(self) -> bool:
+        """Whether both sides have vectors of one length, so that rows have distances."""
+        return not any(gate.metric == gates.DIMENSIONS for gate in self.gates)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,44 +102,6 @@ def load(asked: request.CheckRequest) -> list[Known]:
     ]
 
 
-def opponents(known: Sequence[Known], operation: str, golden: selection.Selection) -> list[Opponent]:
-    """Choose what the rows of one operation are compared with.
-
-    Parameters
-    ----------
-    known
-        The references.
-    operation
-        Whose outputs.
-    golden
-        The items that the references must have been recorded with.
-
-    Returns
-    -------
-    One opponent for each reference.
-
-    Raises
-    ------
-    CheckError
-        ``ReferenceMismatch``.
-    """
-    return [
-        Opponent(
-            party=schema.Party(
-                role=one.role,
-                revision=one.revision,
-                digest=one.reference.digest,
-                recorded_time=one.reference.header.recorded_time,
-                numeric_class=one.numeric_class,
-            ),
-            role=_AGAINST[one.role],
-            numeric_class=one.numeric_class,
-            recorded=reference.recording_of(one.reference, operation, golden),
-        )
-        for one in known
-    ]
-
-
 def compare(
     vectors: npt.NDArray[np.float32],
     refused: npt.NDArray[np.bool_],
@@ -153,20 +126,12 @@ def compare(
 
     Returns
     -------
-    The gates and the distances behind them.
-
-    Raises
-    ------
-    CheckError
-        ``ReferenceMismatch``: the reference has another number of dimensions.
+    The gates and the distances behind them; of vectors with another number of dimensions only the gate that
+    says so.
     """
     recorded = opponent.recorded
     if vectors.shape[1] != recorded.outputs.shape[1]:
-        raise failure.CheckError(
-            "ReferenceMismatch",
-            f"{opponent.role} was recorded with {recorded.outputs.shape[1]} dimensions, the server answers"
-            f" {vectors.shape[1]}",
-        )
+        return _other_dimensions(vectors, refused, opponent)
     tolerance = numeric.TOLERANCES[numeric.worse([pair_class, opponent.numeric_class])]
     one_sided = refused ^ recorded.refused
     paired = ~(refused | recorded.refused)
@@ -205,6 +170,7 @@ def compare(
                 against=opponent.role,
             )
         )
+    overlap = neighbours.overlap(vectors[paired], recorded.outputs[paired], NEIGHBOURS)
     within = (cosine <= cosine_limit.value) & (norm <= norm_limit.value)
     return Comparison(
         opponent=opponent,
@@ -213,6 +179,34 @@ def compare(
         norm=norm,
         paired=paired,
         failed=one_sided | (paired & ~within),
+        overlap=overlap[np.isfinite(overlap)],
         cosine_limit=cosine_limit.value,
         norm_limit=norm_limit.value,
+    )
+
+
+def _other_dimensions(
+    vectors: npt.NDArray[np.float32], refused: npt.NDArray[np.bool_], opponent: Opponent
+) -> Comparison:
+    recorded = opponent.recorded
+    paired = ~(refused | recorded.refused)
+    blank = np.full(len(vectors), np.nan)
+    dimensions = gates.exactly(
+        gates.DIMENSIONS,
+        vectors.shape[1],
+        recorded.outputs.shape[1],
+        samples=int(paired.sum()),
+        against=opponent.role,
+    )
+    tolerance = numeric.TOLERANCES[opponent.numeric_class]
+    return Comparison(
+        opponent=opponent,
+        gates=(dimensions,),
+        cosine=blank,
+        norm=blank,
+        paired=paired,
+        failed=paired | (refused ^ recorded.refused),
+        overlap=np.empty(0),
+        cosine_limit=tolerance.cosine_distance,
+        norm_limit=tolerance.norm_deviation,
     )

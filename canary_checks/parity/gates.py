@@ -17,6 +17,7 @@ REPEAT_DISTANCE_WORST: Final = "RepeatDistanceWorst"
 REPEAT_NORM_DEVIATION_WORST: Final = "RepeatNormDeviationWorst"
 BATCH_DISTANCE_WORST: Final = "BatchDistanceWorst"
 UNIT_NORM_DEVIATION_WORST: Final = "UnitNormDeviationWorst"
+DIMENSIONS: Final = "Dimensions"
 
 Against = Literal["Absolute", "Stable", "Anchor", "Recorded"]
 Scalars = npt.NDArray[np.float64]

@@ -7,14 +7,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from canary_checks import failure
+from canary_checks import failure, inputs
 from canary_checks.clients import client as clients
 from canary_checks.golden import pack as golden_pack
 from canary_checks.golden import selection
 
 BATCH: Final = 8
-# Servers with a hard input limit refuse what is longer; any other refusal means that the question was wrong.
-_MAY_BE_REFUSED: Final = frozenset({"long"})
+# Servers with a hard input limit refuse what is longer, or an image too small to be one; any other refusal
+# means that the question was wrong.
+_MAY_BE_REFUSED: Final = frozenset({"long", "tiny"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,7 @@ async def ask(
     Raises
     ------
     CheckError
-        The server cannot be asked, refuses an item that is not a long one, or gives vectors of several
+        The server cannot be asked, refuses an item that is neither long nor tiny, or gives vectors of several
         lengths.
     """
     rows: list[clients.Vector | None] = []
@@ -83,7 +84,7 @@ async def ask(
 async def _ask_once(
     client: clients.EmbeddingClient, golden: selection.Selection, items: Sequence[golden_pack.Item]
 ) -> list[clients.Vector | None]:
-    """Send one request; where it is refused and a long item may be why, send its items one by one."""
+    """Send one request; where it is refused and an item may be why, send its items one by one."""
     try:
         answer = await client.embed([golden.input(item) for item in items])
     except clients.Refused as refusal:
@@ -99,3 +100,32 @@ async def _ask_once(
                 raise again from refusal
         return singles
     return list(answer.in_order(len(items)))
+
+
+async def answers(
+    client: clients.EmbeddingClient, asked: Sequence[inputs.Input], batch: int
+) -> npt.NDArray[np.float32] | None:
+    """Embed some inputs for a diagnosis, where a failure is no verdict.
+
+    Parameters
+    ----------
+    client
+        Of the server.
+    asked
+        What to send.
+    batch
+        Inputs in one request, at least 1.
+
+    Returns
+    -------
+    Shape ``[n, d]``, or None when the server refuses one of them, cannot be asked, or gives vectors of
+    several lengths.
+    """
+    rows: list[clients.Vector] = []
+    try:
+        for start in range(0, len(asked), batch):
+            part = asked[start : start + batch]
+            rows.extend((await client.embed(part)).in_order(len(part)))
+    except failure.CheckError:
+        return None
+    return np.stack(rows) if len({len(row) for row in rows}) == 1 else None

@@ -4,21 +4,35 @@ Paired and on the worst row: a fault that touches one text in a hundred leaves e
 """
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from canary_checks import failure, request, schema
+from canary_checks import failure, inputs, request, schema
 from canary_checks import vocabulary as v
 from canary_checks.clients import client as clients
 from canary_checks.golden import selection
-from canary_checks.parity import comparison, diagnosis, distance, gates, movement, numeric, reference
+from canary_checks.parity import (
+    comparison,
+    diagnosis,
+    distance,
+    experiments,
+    gates,
+    inquiry,
+    movement,
+    numeric,
+    reference,
+)
 from canary_checks.probes import asking, finding, parity_report
 
 ADJUSTABLE: Final = frozenset({gates.COSINE_DISTANCE_WORST, gates.NORM_DEVIATION_WORST})
 _NOISE_PER_STRATUM: Final = 3
 _ASKED_ALONE: Final = 4
+# Of a diagnosis: how many inputs it may send, and how much of the deadline it may use.
+COUNTERFACTUALS: Final = 1200
+_SHARE_OF_DEADLINE: Final = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +91,7 @@ async def probe(
         steady, recorded = await _record(client, asked, golden, outputs)
         judged.append(steady)
     broken = next((c for c in comparisons if c.failed.any()), None)
-    blame = await _diagnose(client, golden, outputs, broken, asked.numeric_class) if broken else None
+    blame = await _diagnose(client, golden, outputs, broken, asked) if broken else None
     return parity_report.conclude(golden, tuple(judged), comparisons, blame, recorded)
 
 
@@ -86,8 +100,16 @@ async def _diagnose(
     golden: selection.Selection,
     outputs: asking.Outputs,
     compared: comparison.Comparison,
-    pair_class: v.NumericClass,
+    asked: request.CheckRequest,
 ) -> schema.DiagnosisReport:
+    """Name what moved; where the answers at hand do not prove it, by asking the candidate otherwise."""
+    if not compared.comparable:
+        return diagnosis.other_dimensions(
+            outputs.vectors[compared.paired],
+            compared.opponent.recorded.outputs[compared.paired],
+            limit=compared.cosine_limit,
+            norm_limit=compared.norm_limit,
+        )
     look = await _look_again(client, golden, outputs, compared)
     moved = movement.measure(
         golden.items,
@@ -99,9 +121,22 @@ async def _diagnose(
         norm_limit=compared.norm_limit,
         repeat=look.repeat if look else None,
         alone=look.alone if look else None,
-        repeat_limit=numeric.TOLERANCES[pair_class].repeat_distance,
+        repeat_limit=numeric.TOLERANCES[asked.numeric_class].repeat_distance,
+        relations=golden.pack.relations,
     )
-    return diagnosis.diagnose(moved)
+    found = diagnosis.diagnose(moved)
+    if found.confidence is v.Confidence.PROVEN:
+        return found
+
+    async def ask(inputs_: Sequence[inputs.Input], batch: int) -> movement.Vectors | None:
+        return await asking.answers(client, inputs_, batch)
+
+    budget = experiments.Budget(
+        COUNTERFACTUALS, time.monotonic() + _SHARE_OF_DEADLINE * asked.deadline_seconds
+    )
+    originals = [golden.input(item) for item in golden.items]
+    known = await inquiry.inquire(moved, originals, ask, budget, asking.BATCH)
+    return diagnosis.diagnose(known) if known.trials else found
 
 
 async def _look_again(

@@ -66,14 +66,22 @@ def conclude(
         strata=strata,
         worst=_worst(golden, shown) if shown is not None else (),
         diagnosis=blame,
-        series={
+        series=_places(golden, strata)
+        | {
             f"{name}:{c.opponent.role}": tuple(v.number(float(x)) for x in values)
             for c in comparisons
+            if c.comparable
             for name, values in (("cosineDistance", c.cosine), ("normDeviation", c.norm))
         },
         references=tuple(c.opponent.party for c in comparisons),
         recorded=recorded,
     )
+
+
+def _places(golden: selection.Selection, strata: Sequence[schema.Stratum]) -> dict[str, tuple[v.Number, ...]]:
+    """Say of each row which of the result's strata it is in, so that a plot can tell them apart."""
+    place = {stratum.name: float(i) for i, stratum in enumerate(strata)}
+    return {"stratum": tuple(place[item.stratum] for item in golden.items)} if strata else {}
 
 
 def _sentence(
@@ -115,6 +123,8 @@ def _summary(comparison: paired.Comparison) -> str:
 
 
 def _measurements(golden: selection.Selection, comparison: paired.Comparison) -> list[schema.Measurement]:
+    if not comparison.comparable:
+        return []
     ranked = np.where(comparison.paired, np.nan_to_num(comparison.cosine, nan=np.inf), -1.0)
     worst_row = int(np.argmax(ranked))
     role = comparison.opponent.role
@@ -126,6 +136,7 @@ def _measurements(golden: selection.Selection, comparison: paired.Comparison) ->
             item=golden.items[worst_row].id,
         ),
         gates.summary("NormDeviation", comparison.norm[comparison.paired], against=role),
+        gates.summary(f"NeighbourOverlapAt{paired.NEIGHBOURS}", comparison.overlap, against=role),
     ]
 
 

@@ -1,0 +1,1 @@
+"""How causes show, by family: each gives what contradicts it and how it is recognised."""
