@@ -23,6 +23,8 @@ from canary_checks.parity.causes import (
 )
 
 UNKNOWN: Final = "Unknown"
+DIMENSIONS: Final = "Dimensions"
+"""The one cause that is found before rows can be compared."""
 TABLE: Final = (
     *rows.TABLE,
     *vectors.TABLE,
@@ -110,7 +112,7 @@ def other_dimensions(
         near = distance.cosine(short, made) <= limit
         if near.size and (near & (distance.norm_deviation(short, made) <= norm_limit)).all():
             return schema.DiagnosisReport(
-                cause="Dimensions",
+                cause=DIMENSIONS,
                 confidence=v.Confidence.PROVEN,
                 evidence=_remarks(
                     f"the {who}'s vectors, cut to their first {width} dimensions{how}, are the other's",
@@ -121,7 +123,7 @@ def other_dimensions(
         cause=UNKNOWN,
         confidence=v.Confidence.UNKNOWN,
         evidence=_remarks(f"{ours.shape[1]} dimensions against {theirs.shape[1]}, and none are the same"),
-        left=("Dimensions", "Weights"),
+        left=(DIMENSIONS, "Weights"),
         next=_remarks("another model has another space: declare it, and compare retrieval within it"),
     )
 

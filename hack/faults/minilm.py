@@ -42,7 +42,7 @@ def folder() -> pathlib.Path:
     if importlib.util.find_spec(_PACKAGE) is None:
         subprocess.run(
             [
-                *("uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes"),
+                *(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes"),
                 *("--target", str(_CACHE), "-r", str(_PINNED)),
             ],
             check=True,

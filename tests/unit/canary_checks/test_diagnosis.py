@@ -19,6 +19,7 @@ N = len(GOLDEN.items)
 ROW = {item.id: row for row, item in enumerate(GOLDEN.items)}
 RECORDINGS = np.load(pathlib.Path(__file__).with_name("recordings") / "minilm.npz")
 NAMES = [name.removesuffix("/rows") for name in RECORDINGS.files if name.endswith("/rows")]
+DOCS = pathlib.Path(__file__).parents[3] / "docs" / "causes"
 Vectors = npt.NDArray[np.float32]
 
 
@@ -423,3 +424,15 @@ def test_every_excluded_cause_is_excluded_for_a_reason_and_none_is_named_too():
         found = diagnose(recorded(name))
         assert all(one.because for one in found.excluded)
         assert found.cause not in {one.cause for one in found.excluded} | set(found.left)
+
+
+def test_every_cause_has_a_page_and_no_page_is_of_none():
+    pages = {page.stem for page in DOCS.glob("*.md")} - {"README"}
+    assert pages == {one.name for one in diagnosis.TABLE} | {diagnosis.DIMENSIONS}
+    index = (DOCS / "README.md").read_text("utf-8")
+    assert not [name for name in pages if f"({name}.md)" not in index]
+    for page in pages:
+        text = (DOCS / f"{page}.md").read_text("utf-8")
+        assert text.startswith(f"# {page}\n")
+        assert "**What it looks like.**" in text
+        assert "**How to fix it.**" in text
