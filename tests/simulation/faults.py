@@ -12,6 +12,8 @@ from tests.simulation import client, kubernetes
 
 CALL_SECONDS = 15.0
 """Deadline of a call, as the real client has it."""
+LAG_SECONDS = 0.1
+"""A watch tells what happened up to so much later."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -43,6 +45,7 @@ class Line:
     def __init__(self, server: kubernetes.Server, seed: int) -> None:
         self.server = server
         self.chance = random.Random(f"{seed}/line")
+        self.lag = random.Random(f"{seed}/lag")
         self.faults: list[Fault] = []
         self.kills: list[Kill] = []
         self.calls = 0
@@ -126,9 +129,26 @@ class Faulty:
     async def watch(
         self, kind: api.Kind, resource_version: str, namespace: str | None = None, selector: str = ""
     ) -> AsyncIterator[api.WatchEvent]:
-        """Follow changes."""
-        async for event in self._client.watch(kind, resource_version, namespace, selector):
-            yield event
+        """Follow changes; each kind is told at a pace of its own, so what one cache knows another may not."""
+        line, arriving = self._line, asyncio.Queue[tuple[float, api.WatchEvent] | None]()
+
+        async def send() -> None:
+            try:
+                async for event in self._client.watch(kind, resource_version, namespace, selector):
+                    due = line.server.seconds() + line.lag.uniform(0.0, LAG_SECONDS)
+                    arriving.put_nowait((due, event))
+            finally:
+                arriving.put_nowait(None)
+
+        sending = asyncio.create_task(send())
+        try:
+            while (sent := await arriving.get()) is not None:
+                due, event = sent
+                await asyncio.sleep(max(0.0, due - line.server.seconds()))
+                yield event
+            await sending
+        finally:
+            sending.cancel()
 
     async def create(self, kind: api.Kind, obj: api.Object, *, dry_run: bool = False) -> api.Object:
         """Create an object."""

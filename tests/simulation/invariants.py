@@ -208,7 +208,9 @@ class Checker:
             yield f"3: {left} serving pods are left, the floor is {view.floor()}"
 
     def _job(self, write: kubernetes.Write) -> Iterator[str]:
-        """A pod is asked one portion of a check at a time."""
+        """A pod is asked one portion of a check at a time, and nobody takes the question back."""
+        if write.event == "DELETED" and self._awaited(write.new):
+            yield f"8: {write.new['metadata']['name']} is deleted before it is heard"
         if write.event != "ADDED":
             return
         mine = _probe_of(write.new)
@@ -216,6 +218,19 @@ class Checker:
             ended = (job.get("status") or {}).get("conditions")
             if job is not write.new and _probe_of(job) == mine and not ended:
                 yield f"8: {write.new['metadata']['name']} starts while {job['metadata']['name']} runs"
+
+    def _awaited(self, job: api.Object) -> bool:
+        """Return whether a run is Checking, and has no verdict of this attempt yet."""
+        run_name, check, attempt, _ = _probe_of(job)
+        run = self._server.find("ModelReleaseRun", job["metadata"]["namespace"], str(run_name))
+        status = (run or {}).get("status") or {}
+        return status.get("phase") == "Checking" and any(
+            said["name"] == check
+            and str(said["attempt"]) == attempt
+            and not said.get("verdict")
+            and not said.get("skipped")
+            for said in status.get("checks") or ()
+        )
 
     def _service(self, write: kubernetes.Write) -> Iterator[str]:
         if write.new["metadata"]["name"] != NAME:

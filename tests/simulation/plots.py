@@ -69,7 +69,10 @@ LIVES: Final[dict[str, script.Life]] = {
     ),
     "the checks need not have passed": life(_commit("good"), checks=[{"name": "contract", "contract": {}}]),
     "outputs need not be stored": life(
-        (50.0, "fault", {"verb": "pod_log", "mode": "refused", "count": 900}), _commit("good")
+        (50.0, "fault", {"verb": "pod_log", "mode": "refused", "count": 900}),
+        _commit("good"),
+        # Three logs that can't be read are given up one after the other, with the backoff between.
+        seconds=500.0,
     ),
     "any approval will do": life(
         (40.0, "approve", {"stage": "BeforeTraffic"}),

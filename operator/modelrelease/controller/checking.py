@@ -54,10 +54,29 @@ async def start(
         await act.start_check(port, jobs.render(subject, jobs.opponents(observed, subject), settings))
 
 
-async def harvest(port: api.Api, look: observe.Look, observed: observation.Observation) -> None:
+def settled(look: observe.Look, observed: observation.Observation) -> tuple[api.Object, ...]:
+    """Return the Jobs that nobody needs any more.
+
+    To be decided on a fresh look: the caches are of different ages, and one that knows the Job but not yet
+    the phase that asked for it would take it away.
+    """
+    runs = {run.name: run for run in observed.runs}
+    return tuple(job for job in look.objects.jobs if _settled(runs, job))
+
+
+async def harvest(
+    port: api.Api, look: observe.Look, observed: observation.Observation, done: Iterable[api.Object]
+) -> None:
     """Keep what finished checks left, and delete the Jobs that nobody needs any more.
 
     A check counts only once what explains it is kept, so a Job whose verdict is persisted may go.
+
+    Parameters
+    ----------
+    port, look, observed
+        The API server, and what it holds.
+    done
+        The Jobs that nobody needs (:func:`settled`); one whose evidence is still to be kept stays.
 
     Raises
     ------
@@ -78,9 +97,8 @@ async def harvest(port: api.Api, look: observe.Look, observed: observation.Obser
             kept = await cluster_evidence.keep(port, due.job, log, plan)
             if not kept:
                 waiting.add(due.job["metadata"]["uid"])
-    runs = {run.name: run for run in observed.runs}
-    for job in look.objects.jobs:
-        if job["metadata"]["uid"] not in waiting and _settled(runs, job):
+    for job in done:
+        if job["metadata"]["uid"] not in waiting:
             await act.delete_job(port, job)
     if waiting:
         raise api.Unavailable("the log of a finished check can't be read yet")

@@ -5,7 +5,7 @@ import datetime
 from collections.abc import Mapping
 
 from modelrelease.api import run as api_run
-from modelrelease.cluster import act, observe
+from modelrelease.cluster import act, api, observe
 from modelrelease.controller import checking
 from modelrelease.core import lifecycle, observation, planner, retention, target, traffic
 from modelrelease.core import wanted as core_wanted
@@ -27,6 +27,8 @@ class Decision:
     """New numbers of pods, by revision."""
     jobs: tuple[core_wanted.CheckJob, ...]
     """Checks that have no Job yet."""
+    settled: tuple[api.Object, ...]
+    """Jobs of checks that nobody needs any more."""
     doomed: retention.Doomed
     """Revisions and runs to forget."""
 
@@ -38,7 +40,7 @@ class Decision:
             or self.next_run is not None
             or self.traffic_differs
             or bool(self.wanted.marks or self.deployments or self.scales or self.jobs)
-            or bool(self.doomed.revisions or self.doomed.runs)
+            or bool(self.settled or self.doomed.revisions or self.doomed.runs)
         )
 
 
@@ -64,6 +66,7 @@ def decide(look: observe.Look, observed: observation.Observation, now: datetime.
         deployments=_deployments(observed, fitting),
         scales=_scales(observed, fitting),
         jobs=checking.missing(look, observed, fitting.jobs),
+        settled=checking.settled(look, observed),
         doomed=retention.doomed(observed, target.promotions(observed)),
     )
 

@@ -169,7 +169,7 @@ class Turns:
             functools.partial(self._scale, look, decided),
             functools.partial(act.protect, port, look, decided.wanted.protected),
             functools.partial(checking.start, port, look, observed, decided.jobs, shell.checks),
-            functools.partial(checking.harvest, port, look, observed),
+            functools.partial(checking.harvest, port, look, observed, decided.settled),
             functools.partial(self._forget, look, decided.doomed),
             functools.partial(act.adopt, port, look),
         ):

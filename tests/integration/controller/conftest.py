@@ -207,13 +207,17 @@ def operator(rights: str, namespace: str, tmp_path: Path) -> Iterator[Operator]:
 
 
 @pytest.fixture
-def until() -> Callable[..., None]:
-    """Wait for a state of the API server, never for an amount of time."""
+def until() -> Callable[..., Any]:
+    """Wait for a state of the API server, never for an amount of time; return what was seen.
 
-    def wait(holds: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+    A Job can be gone a moment later: what a test says of it, it says of the answer that it waited for.
+    """
+
+    def wait(holds: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
         deadline = time.monotonic() + seconds
-        while not holds():
+        while not (seen := holds()):
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
             time.sleep(0.1)
+        return seen
 
     return wait

@@ -198,8 +198,7 @@ def test_a_check_is_a_job_of_the_run_and_nothing_serves_before_it_passes(
     del strict["spec"]["checks"]
     cluster.create(strict)
     operator.start()
-    until(lambda: cluster.batch.list_namespaced_job(cluster.namespace).items, "a Job")
-    job = cluster.batch.list_namespaced_job(cluster.namespace).items[0]
+    job = until(lambda: cluster.batch.list_namespaced_job(cluster.namespace).items, "a Job")[0]
     assert [owner.kind for owner in job.metadata.owner_references] == ["ModelReleaseRun"]
     assert job.spec.template.spec.automount_service_account_token is False
     assert cluster.runs()[0]["status"]["phase"] == "Checking"
