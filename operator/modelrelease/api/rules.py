@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from modelrelease.api import artifact as artifacts
-from modelrelease.api import base, constants, endpoint_rules, judging_rules, spec
+from modelrelease.api import base, constants, endpoint_rules, judging_rules
+from modelrelease.api import checks as api_checks
 from modelrelease.api import rule as one_rule
 
 Rule = one_rule.Rule
@@ -56,7 +57,7 @@ def places(value: Any, path: str, at: str = "") -> Iterator[tuple[str, Any]]:
 # --- What the rules are made of -----------------------------------------------------------------------------
 
 _NAME: Final = "[a-z]([-a-z0-9]*[a-z0-9])?"
-_DEFAULT_NAMES: Final = tuple(check.name for check in spec.DEFAULT_CHECKS)
+_DEFAULT_NAMES: Final = tuple(check.name for check in api_checks.DEFAULT_CHECKS)
 _RESERVED: Final = f"{constants.GROUP}/"
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import pydantic
 
 from modelrelease.api import artifact, base, golden_set, spec
+from modelrelease.api import checks as api_checks
 from modelrelease.api import endpoint as endpoints
 from modelrelease.api.verdict import Verdict
 
@@ -57,10 +58,10 @@ class Judging(base.ApiModel):
     model: spec.Model
     endpoint: endpoints.Endpoint
     strategy: spec.Strategy
-    checks: Annotated[list[spec.Check], pydantic.Field(max_length=16)]
-    check_template: spec.CheckTemplate
+    checks: Annotated[list[api_checks.Check], pydantic.Field(max_length=16)]
+    check_template: api_checks.CheckTemplate
     slos: Annotated[list[spec.Slo], pydantic.Field(max_length=16)]
-    enforcement: spec.Enforcement
+    enforcement: api_checks.Enforcement
     on_inconclusive: spec.Policy
     on_error: spec.Policy
     golden_sets: Annotated[list[JudgedGoldenSet], pydantic.Field(max_length=8)] = []

@@ -5,12 +5,13 @@ A field says what this revision *is*, never what a change does. Cross-field rule
 """
 
 import enum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
 from modelrelease.api import artifact as artifacts
 from modelrelease.api import base, golden_set, pods
+from modelrelease.api import checks as api_checks
 from modelrelease.api import endpoint as endpoints
 
 
@@ -61,36 +62,11 @@ class OnSupersede(enum.StrEnum):
     QUEUE = "Queue"
 
 
-class Enforcement(enum.StrEnum):
-    """Whether verdicts act or are only reported."""
-
-    ENFORCE = "Enforce"
-    OBSERVE = "Observe"
-
-
 class Policy(enum.StrEnum):
     """What happens when a deadline passes without a Pass or a Fail."""
 
     ROLL_BACK = "RollBack"
     HOLD = "Hold"
-
-
-class ReferenceRole(enum.StrEnum):
-    """Whose recorded outputs the candidate is compared with."""
-
-    ANCHOR = "Anchor"
-    STABLE = "Stable"
-    RECORDED = "Recorded"
-    """Recorded where the model was trained, and shipped with the golden set."""
-
-
-class GateMetric(enum.StrEnum):
-    """What a gate bounds."""
-
-    COSINE_DISTANCE_WORST = "CosineDistanceWorst"
-    NORM_DEVIATION_WORST = "NormDeviationWorst"
-    REPEAT_DISTANCE_WORST = "RepeatDistanceWorst"
-    REPEAT_NORM_DEVIATION_WORST = "RepeatNormDeviationWorst"
 
 
 class ModelContract(base.ApiModel):
@@ -193,79 +169,6 @@ class Strategy(base.ApiModel):
     deadlines: Deadlines = Deadlines()
 
 
-class Gate(base.ApiModel):
-    """A bound on one metric, in place of the numeric class's."""
-
-    metric: GateMetric
-    max: base.DecimalString | None = None
-
-
-class Probe(base.ApiModel):
-    """What every kind of probe is asked with."""
-
-    golden_set: base.DnsLabel | None = None
-    """Which of ``goldenSets`` is sent; by default the built-in one of each operation's modality."""
-    operations: (
-        Annotated[list[base.DnsLabel], base.ListSet(), pydantic.Field(min_length=1, max_length=8)] | None
-    ) = None
-    """Which of ``endpoint.operations`` are asked; by default all."""
-    shards: Annotated[int, pydantic.Field(ge=1, le=16)] = 1
-    """Into how many Jobs for each pod a large golden set is split; one runs at a time."""
-
-
-class EmbeddingParity(Probe):
-    """The candidate's vectors are those of the references, row by row."""
-
-    references: Annotated[list[ReferenceRole], base.ListSet(), pydantic.Field(min_length=1, max_length=3)] = [
-        ReferenceRole.ANCHOR,
-        ReferenceRole.STABLE,
-    ]
-    gates: Annotated[list[Gate], base.ListMap(("metric",)), pydantic.Field(max_length=8)] = []
-
-
-class ContractCheck(Probe):
-    """Every answer keeps ``model.contract``: dimensions, norm, finite, order, count."""
-
-
-class Repeatability(Probe):
-    """The same input gives the same vector twice."""
-
-    gates: Annotated[list[Gate], base.ListMap(("metric",)), pydantic.Field(max_length=8)] = []
-
-
-class Check(base.ApiModel):
-    """One probe of the canary: a name and exactly one kind."""
-
-    name: base.DnsLabel
-    enforcement: Enforcement = Enforcement.ENFORCE
-    operation: base.DnsLabel | None = None
-    """The only one of ``endpoint.operations`` that is asked: an older form of ``operations``."""
-    embedding_parity: EmbeddingParity | None = None
-    contract: ContractCheck | None = None
-    repeatability: Repeatability | None = None
-
-    @property
-    def probe(self) -> Probe:
-        """What is asked, whatever the kind."""
-        return self.embedding_parity or self.contract or self.repeatability or Probe()
-
-
-class CheckTemplate(base.ApiModel):
-    """What the namespace needs of a check's pod."""
-
-    service_account_name: base.DnsSubdomain | None = None
-    image_pull_secrets: Annotated[list[base.DnsSubdomain], base.ListSet(), pydantic.Field(max_length=8)] = []
-    node_selector: Annotated[dict[str, base.LabelValue], pydantic.Field(max_length=16)] = {}
-    tolerations: Annotated[
-        list[Annotated[dict[str, Any], base.ShapedBy(pods.Toleration)]], pydantic.Field(max_length=16)
-    ] = []
-    resources: Annotated[dict[str, Any], base.ShapedBy(pods.Resources)] = {}
-    labels: Annotated[dict[str, base.LabelValue], pydantic.Field(max_length=16)] = {}
-    annotations: Annotated[dict[str, base.AnnotationValue], pydantic.Field(max_length=16)] = {}
-    active_deadline_seconds: Annotated[int, pydantic.Field(ge=10, le=86_400)] = 600
-    max_requests_per_second: Annotated[int, pydantic.Field(ge=1, le=1000)] = 20
-
-
 class Availability(base.ApiModel):
     """The share of requests that the server did not fail."""
 
@@ -343,14 +246,6 @@ class Override(base.ApiModel):
     retry: Retry | None = None
 
 
-DEFAULT_CHECKS: Final = (
-    Check(name="contract", contract=ContractCheck()),
-    Check(name="repeatability", repeatability=Repeatability()),
-    Check(name="parity", embedding_parity=EmbeddingParity()),
-)
-"""The checks of an embedding protocol when none are declared."""
-
-
 Replicas = Annotated[int, pydantic.Field(ge=0, le=10_000)]
 RevisionHistoryLimit = Annotated[int, pydantic.Field(ge=1, le=50)]
 GoldenSets = Annotated[list[golden_set.GoldenSet], base.ListMap(("name",)), pydantic.Field(max_length=8)]
@@ -369,17 +264,19 @@ class ReleaseSpec(base.ApiModel):
     strategy: Strategy = Strategy()
     golden_sets: GoldenSets = []
     """The team's own golden sets, which checks name."""
-    checks: Annotated[list[Check], base.ListMap(("name",)), pydantic.Field(max_length=16)] | None = None
+    checks: (
+        Annotated[list[api_checks.Check], base.ListMap(("name",)), pydantic.Field(max_length=16)] | None
+    ) = None
     """Absent: the protocol's defaults. Empty: only with enforcement Observe."""
-    check_template: CheckTemplate = CheckTemplate()
+    check_template: api_checks.CheckTemplate = api_checks.CheckTemplate()
     slos: Annotated[list[Slo], base.ListMap(("name",)), pydantic.Field(max_length=16)] = []
-    enforcement: Enforcement = Enforcement.ENFORCE
+    enforcement: api_checks.Enforcement = api_checks.Enforcement.ENFORCE
     on_inconclusive: Policy = Policy.ROLL_BACK
     on_error: Policy = Policy.HOLD
     revision_history_limit: RevisionHistoryLimit = 5
     run_history_limit: RunHistoryLimit = 10
     override: Override = pydantic.Field(default_factory=Override)
 
-    def all_checks(self) -> tuple[Check, ...]:
+    def all_checks(self) -> tuple[api_checks.Check, ...]:
         """Return the declared checks, or the defaults of an embedding protocol."""
-        return DEFAULT_CHECKS if self.checks is None else tuple(self.checks)
+        return api_checks.DEFAULT_CHECKS if self.checks is None else tuple(self.checks)

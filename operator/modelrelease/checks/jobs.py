@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from modelrelease.api import checks as api_checks
 from modelrelease.api import constants, golden_set
 from modelrelease.api import endpoint as endpoints
 from modelrelease.api import run as api_run
@@ -62,7 +63,7 @@ class Subject:
     run: observation.Run
     run_uid: str
     namespace: str
-    check: api_spec.Check
+    check: api_checks.Check
     attempt: int
     pod: observation.Pod
     portion: int = 0
@@ -138,7 +139,7 @@ def request(subject: Subject, against: Opponents) -> str:
             }
             for known in against.recorded
         ],
-        "recorded": api_spec.ReferenceRole.RECORDED in roles,
+        "recorded": api_checks.ReferenceRole.RECORDED in roles,
         "contract": contract,
         "gates": _gates(check),
         "record": check.embedding_parity is not None,
@@ -149,7 +150,7 @@ def request(subject: Subject, against: Opponents) -> str:
         question["embeddingSpace"] = subject.embedding_space
     if against.live is not None:
         question["live"] = {
-            "role": api_spec.ReferenceRole.STABLE.value,
+            "role": api_checks.ReferenceRole.STABLE.value,
             "revision": against.live.revision,
             "url": _url(against.live.pod),
             "numericClass": against.live.numeric_class.value,
@@ -186,14 +187,14 @@ def _golden_set(asked: portions.Portion) -> Object:
     return {"path": _GOLDEN_PATH} | ({"digest": digest} if digest is not None else {})
 
 
-def kind(check: api_spec.Check) -> str:
+def kind(check: api_checks.Check) -> str:
     """Return the kind of a check, in the words of the result contract."""
     if check.embedding_parity is not None:
         return "EmbeddingParity"
     return "Contract" if check.contract is not None else "Repeatability"
 
 
-def _gates(check: api_spec.Check) -> list[Object]:
+def _gates(check: api_checks.Check) -> list[Object]:
     judged = check.embedding_parity or check.repeatability
     gates = judged.gates if judged is not None else []
     return [{"metric": gate.metric.value, "max": gate.max} for gate in gates if gate.max is not None]

@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 from collections.abc import Iterable, Sequence
 
+from modelrelease.api import checks as api_checks
 from modelrelease.api import reasons, verdict
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
@@ -163,7 +164,7 @@ def checks_done(here: Situation) -> bool:
     return _gate(here, required).passed and (measured or not required or here.observing)
 
 
-def _gate(here: Situation, required: Sequence[api_spec.Check]) -> core_verdict.GateResult:
+def _gate(here: Situation, required: Sequence[api_checks.Check]) -> core_verdict.GateResult:
     return core_verdict.gate(
         required,
         here.latest_checks,
@@ -188,7 +189,7 @@ def _unstored(here: Situation) -> frozenset[str]:
     gating = [
         check
         for check in records
-        if check.enforcement is api_spec.Enforcement.ENFORCE and check.name not in here.waived
+        if check.enforcement is api_checks.Enforcement.ENFORCE and check.name not in here.waived
     ]
     stored = {(known.check, known.portion) for known in here.status.recorded}
     whole = frozenset(

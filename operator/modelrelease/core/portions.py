@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Final
 
+from modelrelease.api import checks as api_checks
 from modelrelease.api import endpoint as endpoints
 from modelrelease.api import run as api_run
-from modelrelease.api import spec as api_spec
 
 BUILTIN: Final = {endpoints.Modality.TEXT: "TextV1", endpoints.Modality.IMAGE: "ImageV1"}
 """The golden set that is sent where none is named."""
@@ -27,7 +27,7 @@ class Portion:
     """Which share of the golden set, of how many."""
 
 
-def portions(judging: api_run.Judging, check: api_spec.Check) -> tuple[Portion, ...]:
+def portions(judging: api_run.Judging, check: api_checks.Check) -> tuple[Portion, ...]:
     """Return what a check sends to each pod, one portion after the other.
 
     Parameters
@@ -55,7 +55,7 @@ def portions(judging: api_run.Judging, check: api_spec.Check) -> tuple[Portion, 
     )
 
 
-def _operations(judging: api_run.Judging, check: api_spec.Check) -> tuple[endpoints.Operation, ...]:
+def _operations(judging: api_run.Judging, check: api_checks.Check) -> tuple[endpoints.Operation, ...]:
     declared = judging.endpoint.all_operations()
     names = [check.operation] if check.operation is not None else check.probe.operations
     return tuple(o for o in declared if names is None or o.name in names) or declared

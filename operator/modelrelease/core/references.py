@@ -2,18 +2,19 @@
 
 import dataclasses
 
+from modelrelease.api import checks as api_checks
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
 from modelrelease.core import observation, portions
 
-Role = api_spec.ReferenceRole
+Role = api_checks.ReferenceRole
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Recorded:
     """A reference that a check compares the candidate with."""
 
-    role: api_spec.ReferenceRole
+    role: api_checks.ReferenceRole
     revision: str
     outputs: api_run.Reference
     numeric_class: api_spec.NumericClass
@@ -29,7 +30,7 @@ class LiveStable:
 
 
 def recorded(
-    observed: observation.Observation, run: observation.Run, check: api_spec.Check, portion: int = 0
+    observed: observation.Observation, run: observation.Run, check: api_checks.Check, portion: int = 0
 ) -> tuple[Recorded, ...]:
     """Return the recorded outputs that a check compares one portion with.
 
@@ -58,14 +59,14 @@ def recorded(
     )
 
 
-def _roles(check: api_spec.Check) -> tuple[api_spec.ReferenceRole, ...]:
+def _roles(check: api_checks.Check) -> tuple[api_checks.ReferenceRole, ...]:
     if check.embedding_parity is not None:
         return tuple(dict.fromkeys(check.embedding_parity.references))
     return (Role.STABLE, Role.ANCHOR) if check.contract is not None else ()
 
 
 def live_stable(
-    observed: observation.Observation, run: observation.Run, check: api_spec.Check
+    observed: observation.Observation, run: observation.Run, check: api_checks.Check
 ) -> LiveStable | None:
     """Return the pod of stable that a check may ask, or None where there is none to ask or compare with."""
     if check.embedding_parity is None or Role.STABLE not in check.embedding_parity.references:
@@ -80,7 +81,7 @@ def live_stable(
 
 
 def asks_stable(
-    observed: observation.Observation, run: observation.Run, check: api_spec.Check, portion: int = 0
+    observed: observation.Observation, run: observation.Run, check: api_checks.Check, portion: int = 0
 ) -> bool:
     """Return whether a check will have to ask live stable, because nothing that fits was recorded."""
     roles = {known.role for known in recorded(observed, run, check, portion)}
@@ -95,7 +96,7 @@ def _shares(stable: observation.Revision | None, candidate: observation.Revision
 
 
 def _fitting(
-    revision: observation.Revision, run: observation.Run, check: api_spec.Check, portion: int
+    revision: observation.Revision, run: observation.Run, check: api_checks.Check, portion: int
 ) -> api_run.Reference | None:
     """Return a revision's outputs for this portion of this check, as far as that is known.
 

@@ -5,6 +5,7 @@ import datetime
 import functools
 import math
 
+from modelrelease.api import checks as api_checks
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
 from modelrelease.core import observation, planner, pods, portions, revision, target, verdict
@@ -124,7 +125,7 @@ class Situation:
         return held and self.run.spec.mode is not api_run.Mode.RELOAD
 
     @property
-    def required_checks(self) -> tuple[api_spec.Check, ...]:
+    def required_checks(self) -> tuple[api_checks.Check, ...]:
         """The checks of this run: a return to a promoted revision needs none."""
         if self.run.spec.mode in {api_run.Mode.FAST, api_run.Mode.RELOAD}:
             return ()
@@ -145,7 +146,7 @@ class Situation:
             result.append(status)
         return tuple(result)
 
-    def portions(self, check: api_spec.Check) -> range:
+    def portions(self, check: api_checks.Check) -> range:
         """Return the numbers of the portions that a check is split into."""
         return range(len(portions.portions(self.judging, check)))
 

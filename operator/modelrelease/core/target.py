@@ -3,9 +3,9 @@
 import dataclasses
 import datetime
 
+from modelrelease.api import checks as api_checks
 from modelrelease.api import constants, reasons
 from modelrelease.api import run as api_run
-from modelrelease.api import spec as api_spec
 from modelrelease.core import observation, retention
 
 
@@ -259,4 +259,4 @@ def step_count(run: observation.Run) -> int:
 def observing(observed: observation.Observation, run: observation.Run) -> bool:
     """Return whether verdicts are only reported for this run."""
     enforcement = run.spec.judging.enforcement
-    return enforcement is api_spec.Enforcement.OBSERVE or forced(observed, run.spec.revision)
+    return enforcement is api_checks.Enforcement.OBSERVE or forced(observed, run.spec.revision)

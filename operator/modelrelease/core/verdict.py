@@ -7,6 +7,7 @@ import dataclasses
 import datetime
 from collections.abc import Collection, Iterable, Sequence
 
+from modelrelease.api import checks as api_checks
 from modelrelease.api import reasons
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
@@ -143,7 +144,7 @@ class GateResult:
 
 
 def gate(
-    required: Sequence[api_spec.Check],
+    required: Sequence[api_checks.Check],
     statuses: Iterable[api_run.CheckStatus],
     *,
     waived: Collection[str] = (),
@@ -173,7 +174,7 @@ def gate(
         skipped = status is not None and status.skipped and status.verdict is None
         if skipped and incomparable:
             continue
-        excused = check.enforcement is api_spec.Enforcement.OBSERVE or check.name in waived or observing
+        excused = check.enforcement is api_checks.Enforcement.OBSERVE or check.name in waived or observing
         spoken = status.verdict if status is not None else None
         if skipped:
             spoken = Verdict.ERROR

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from canary_checks import result
+from modelrelease.api import checks as api_checks
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
 from modelrelease.checks import jobs
@@ -55,7 +56,7 @@ def run(**more: Any) -> observation.Run:
     return observation.Run(f"embedder-{REVISION}-1", spec, api_run.RunStatus())
 
 
-def check(name: str, of: observation.Run) -> api_spec.Check:
+def check(name: str, of: observation.Run) -> api_checks.Check:
     return next(check for check in of.spec.judging.checks if check.name == name)
 
 
@@ -69,7 +70,7 @@ def subject(name: str = "parity", of: observation.Run | None = None) -> jobs.Sub
 
 def recorded() -> references.Recorded:
     return references.Recorded(
-        api_spec.ReferenceRole.STABLE,
+        api_checks.ReferenceRole.STABLE,
         "r00000000aa",
         api_run.Reference(config_map="embedder-r00000000aa-outputs", digest=DIGEST),
         api_spec.NumericClass.FP16,

@@ -3,6 +3,7 @@
 import datetime
 from typing import Any
 
+from modelrelease.api import checks as api_checks
 from modelrelease.api import endpoint as api_endpoint
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
@@ -45,12 +46,12 @@ def judging(**fields: Any) -> api_run.Judging:
         "endpoint": api_endpoint.Endpoint(),
         "strategy": api_spec.Strategy(steps=[api_spec.Step(weight=25)]),
         "checks": [
-            api_spec.Check(name="contract", contract=api_spec.ContractCheck()),
-            api_spec.Check(name="parity", embedding_parity=api_spec.EmbeddingParity()),
+            api_checks.Check(name="contract", contract=api_checks.ContractCheck()),
+            api_checks.Check(name="parity", embedding_parity=api_checks.EmbeddingParity()),
         ],
-        "check_template": api_spec.CheckTemplate(),
+        "check_template": api_checks.CheckTemplate(),
         "slos": [],
-        "enforcement": api_spec.Enforcement.ENFORCE,
+        "enforcement": api_checks.Enforcement.ENFORCE,
         "on_inconclusive": api_spec.Policy.ROLL_BACK,
         "on_error": api_spec.Policy.HOLD,
     }

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelrelease.api import base, endpoint, parse, spec
+from modelrelease.api import checks as api_checks
 from modelrelease.cluster import resolve
 from modelrelease.core import revision
 from tests.unit.api import rule_cases
@@ -186,7 +187,7 @@ JUDGED = [
     strategy(canary=spec.Canary(warmup_seconds=2)),
     {"checks": []},
     {"slos": [spec.Slo(name="a", objective="99", availability=spec.Availability())]},
-    {"enforcement": spec.Enforcement.OBSERVE},
+    {"enforcement": api_checks.Enforcement.OBSERVE},
     {"model": spec.Model(version="2", numeric_class=spec.NumericClass.FP32)},
     {"endpoint": endpoint.Endpoint(runtime=endpoint.Runtime.INFINITY)},
 ]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelrelease.api import checks as api_checks
 from modelrelease.api import reasons
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
@@ -159,10 +160,10 @@ def test_long_words_are_cut_to_the_api():
 
 # --- Gates --------------------------------------------------------------------------------------------------
 
-CONTRACT = api_spec.Check(name="contract", contract=api_spec.ContractCheck())
-PARITY = api_spec.Check(name="parity", embedding_parity=api_spec.EmbeddingParity())
-REPORTED = api_spec.Check(
-    name="speed", enforcement=api_spec.Enforcement.OBSERVE, repeatability=api_spec.Repeatability()
+CONTRACT = api_checks.Check(name="contract", contract=api_checks.ContractCheck())
+PARITY = api_checks.Check(name="parity", embedding_parity=api_checks.EmbeddingParity())
+REPORTED = api_checks.Check(
+    name="speed", enforcement=api_checks.Enforcement.OBSERVE, repeatability=api_checks.Repeatability()
 )
 
 
