@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# A worker runs on every core: a second thread of the BLAS only waits. Before numpy is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import HealthCheck, settings
 

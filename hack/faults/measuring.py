@@ -85,12 +85,12 @@ class Bench:
     Parameters
     ----------
     golden_set
-        Name of the golden set.
+        As in a request: ``{"builtin": name}`` or ``{"path": folder}``.
     modality
         Of its items.
     """
 
-    def __init__(self, golden_set: str, modality: v.Modality) -> None:
+    def __init__(self, golden_set: Mapping[str, str], modality: v.Modality) -> None:
         self._golden_set = golden_set
         self._modality = modality
         self._recorded: dict[Any, comparison.Known] = {}
@@ -143,7 +143,7 @@ class Bench:
             "operations": [operation | {"modality": str(self._modality)}],
             "subject": {"revision": "candidate"},
             "numericClass": str(numeric_class),
-            "goldenSet": {"builtin": self._golden_set},
+            "goldenSet": dict(self._golden_set),
             "deadlineSeconds": 3600,
         }
         return request.CheckRequest.model_validate(

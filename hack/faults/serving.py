@@ -15,6 +15,10 @@ Embed = Callable[[Sequence[Any]], npt.NDArray[np.float32]]
 _LONGEST_BODY: Final = 1 << 28
 
 
+class Declined(Exception):
+    """The model does not embed this input."""
+
+
 @contextlib.contextmanager
 def serving(embed: Embed, model: str) -> Iterator[str]:
     """Serve a model on a free port of this machine.
@@ -22,7 +26,8 @@ def serving(embed: Embed, model: str) -> Iterator[str]:
     Parameters
     ----------
     embed
-        Computes the vectors of one request; its texts are strings, its images bytes.
+        Computes the vectors of one request; its texts are strings, its images bytes. It raises `Declined` for
+        what it does not embed, which is answered with 422.
     model
         The served name.
 
@@ -44,8 +49,12 @@ def serving(embed: Embed, model: str) -> Iterator[str]:
             if self.path != "/v1/embeddings":
                 self._answer(404, {})
                 return
-            with busy:
-                vectors = embed([_content(one) for one in body["input"]])
+            try:
+                with busy:
+                    vectors = embed([_content(one) for one in body["input"]])
+            except Declined as error:
+                self._answer(422, {"error": str(error)})
+                return
             data = [
                 {"object": "embedding", "index": i, "embedding": [float(x) for x in row]}
                 for i, row in enumerate(vectors)

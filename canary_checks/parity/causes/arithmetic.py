@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from canary_checks.parity import distance, movement
-from canary_checks.parity.causes import cause, extent
+from canary_checks.parity.causes import cause, extent, identity
 
 Floats = npt.NDArray[np.float64]
 Rounding = Callable[[movement.Vectors], movement.Vectors]
@@ -96,10 +96,15 @@ def _precision_contradicted(moved: movement.Movement) -> str | None:
 
 def weights(moved: movement.Movement) -> cause.Named | None:
     """Recognise other weights, by what no change of the texts, the pooling or the vectors does."""
-    if extent.everywhere(moved) is not None or not moved.steady or int(moved.whole.sum()) < _FEWEST_ROWS:
+    if _not_weights(moved) is not None or not moved.steady or int(moved.whole.sum()) < _FEWEST_ROWS:
         return None
     ours, theirs = moved.ours[moved.whole].astype(np.float64), moved.theirs[moved.whole].astype(np.float64)
     return _last_norm(moved, ours, theirs) or _new_norm(moved, ours, theirs) or _relations(moved)
+
+
+def _not_weights(moved: movement.Movement) -> str | None:
+    other = identity.folded(moved)
+    return extent.everywhere(moved) or (other.sentence() if other is not None else None)
 
 
 def _last_norm(moved: movement.Movement, ours: Floats, theirs: Floats) -> cause.Named | None:
@@ -196,7 +201,7 @@ TABLE: Final = (
     ),
     cause.Cause(
         name="Weights",
-        contradiction=extent.everywhere,
+        contradiction=_not_weights,
         signature=weights,
         compatible=frozenset({"Pooling", "Vocabulary", "TokenTypes", "PromptPrefix", "SpecialTokens"}),
         next=_WEIGHTS_NEXT,

@@ -33,7 +33,7 @@ _NEXT: Final = {
     "ValueScale": "compare rescale_factor and do_rescale in preprocessor_config.json: 0..1 or 0..255, once",
     "Gamma": "look for a conversion to linear light, or a video range, on one side",
 }
-_LOCAL: Final = frozenset({"Exif", "Alpha", "ColourProfile"})
+_LOCAL: Final = twins.METADATA
 _COLOUR: Final = frozenset({"ChannelOrder", "Greyscale"})
 _FILTER: Final = frozenset({"ResizeFilter", "Antialias"})
 _GEOMETRY: Final = _FILTER | {"Crop"}
@@ -327,6 +327,9 @@ def _at_odds(moved: movement.Movement, name: str) -> str | None:
 
 def _contradiction(name: str) -> Callable[[movement.Movement], str | None]:
     def contradiction(moved: movement.Movement) -> str | None:
+        if name in twins.taken_otherwise(moved):
+            # Beside something else, perhaps: then more moved than this explains.
+            return None
         against = extent.directions_agree(moved) or _at_odds(moved, name)
         if against is not None:
             return against
@@ -356,13 +359,23 @@ def _tells_colours(moved: movement.Movement) -> str | None:
     return f"both sides tell {len(both)} images from their grey twins" if both.all() else None
 
 
+def _alone(name: str) -> Callable[[movement.Movement], cause.Named | None]:
+    """Name a cause where the candidate takes no metadata otherwise: else it is two faults at once."""
+    own = _OWN.get(name, _found(name))
+
+    def signature(moved: movement.Movement) -> cause.Named | None:
+        return own(moved) if twins.taken_otherwise(moved) <= {name} else None
+
+    return signature
+
+
 _OWN: Final = {"ValueScale": _value_scale, "MeanStd": _mean_std} | {name: _framed(name) for name in _GEOMETRY}
 
 TABLE: Final = tuple(
     cause.Cause(
         name=name,
         contradiction=_contradiction(name),
-        signature=_OWN.get(name, _found(name)),
+        signature=_alone(name),
         next=step,
         modalities=_IMAGE,
     )

@@ -2,10 +2,11 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from canary_checks.golden import pack as golden_pack
 from canary_checks.parity import movement
@@ -29,27 +30,52 @@ OF: Final = {
     "Antialias": (Difference.RESIZED_UNSMOOTHED,),
     "Crop": (Difference.SQUASHED, Difference.CENTRE_CROPPED, Difference.LETTERBOXED, Difference.SHIFT),
 }
+METADATA: Final = frozenset({"Exif", "Alpha", "ColourProfile"})
 _SYMMETRIC: Final = frozenset({Difference.CHANNELS, Difference.FLIP, Difference.TRANSPOSED})
 # How much farther than a limit twins have to be apart, to say which of them a vector belongs to.
 APART: Final = 4.0
 _FEWEST: Final = 2
 
 
-@functools.lru_cache(maxsize=4)
-def taken(moved: movement.Movement) -> pictures.Taken:
-    """Say how the reference takes what servers take differently: by the twins that are the same to it."""
-    apart = {
-        differs: float(np.median(moved.reference[found]))
+def _apart(
+    moved: movement.Movement, distances: npt.NDArray[np.float64]
+) -> dict[golden_pack.Difference, float]:
+    """Return how far items are from their twins to one side, which has these distances among all items."""
+    return {
+        differs: float(np.median(distances[found]))
         for differs in {differs for _, _, differs in _related(moved)}
         if (found := pairs(moved, differs)) is not None
     }
 
-    def nearest(among: Sequence[golden_pack.Difference]) -> golden_pack.Difference | None:
-        known = [differs for differs in among if differs in apart]
-        best = min(known, key=apart.__getitem__, default=None)
-        # A turned JPEG is not decoded to the very same values: near is enough, where the others are far.
-        far = max((apart[differs] for differs in known), default=0.0)
-        return best if best is not None and apart[best] <= movement.CURED * far else None
+
+def _nearest(
+    apart: Mapping[golden_pack.Difference, float], among: Sequence[golden_pack.Difference]
+) -> golden_pack.Difference | None:
+    """Return as which of their twins a side sees items."""
+    known = [differs for differs in among if differs in apart]
+    best = min(known, key=apart.__getitem__, default=None)
+    # A turned JPEG is not decoded to the very same values: near is enough, where the others are far.
+    far = max((apart[differs] for differs in known), default=0.0)
+    return best if best is not None and apart[best] <= movement.CURED * far else None
+
+
+@functools.lru_cache(maxsize=4)
+def taken_otherwise(moved: movement.Movement) -> frozenset[str]:
+    """Name what the candidate makes of metadata otherwise than the reference does.
+
+    Each side's own twins tell it, so it shows whatever else of the candidate differs: its weights, its
+    filter, its colours.
+    """
+    theirs, ours = _apart(moved, moved.reference), _apart(moved, moved.candidate)
+    both = {name: (_nearest(theirs, OF[name]), _nearest(ours, OF[name])) for name in METADATA}
+    return frozenset(name for name, (one, other) in both.items() if one and other and one is not other)
+
+
+@functools.lru_cache(maxsize=4)
+def taken(moved: movement.Movement) -> pictures.Taken:
+    """Say how the reference takes what servers take differently: by the twins that are the same to it."""
+    apart = _apart(moved, moved.reference)
+    nearest = functools.partial(_nearest, apart)
 
     def exactly(among: Sequence[golden_pack.Difference]) -> golden_pack.Difference | None:
         return next((differs for differs in among if apart.get(differs, np.inf) <= moved.limit), None)

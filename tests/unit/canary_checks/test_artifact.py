@@ -250,10 +250,10 @@ def test_the_status_is_small_json_that_keeps_what_was_named(
 
 
 def test_weights_of_any_size_are_read_in_bounded_memory(tmp_path: pathlib.Path) -> None:
-    """A sparse file of 1 GiB under an address space that could not hold it."""
+    """A sparse file of 576 MiB under an address space that could not hold it."""
     weights = tmp_path / "model.safetensors"
     with weights.open("wb") as stream:
-        stream.truncate(1 << 30)
+        stream.truncate(576 << 20)
     limit = 512 << 20
     ended = subprocess.run(
         [sys.executable, "-m", "canary_checks", "artifact", "digest", str(weights)],
@@ -263,7 +263,7 @@ def test_weights_of_any_size_are_read_in_bounded_memory(tmp_path: pathlib.Path) 
         check=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )
-    assert ended.stdout == "sha256:49bc20df15e412a64472421e13fe86ff1c5165e18b2afccf160d4dc19fe68a14\n"
+    assert ended.stdout == "sha256:07081ab506eb0f2e10d0fdf35c376d456d74eaf2840ea3ea391f2cfe3295799c\n"
 
 
 def test_the_command_imports_nothing_but_the_standard_library() -> None:

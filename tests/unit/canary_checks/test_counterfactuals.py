@@ -40,22 +40,33 @@ class Model(toy_server.ToyModel):
 RIGHT = Model()
 
 
+RECORDED: dict[Model, result.ReferencePayload] = {}
+
+
+async def reference(right: Model) -> result.ReferencePayload:
+    """Record a right model, once."""
+    if right not in RECORDED:
+        with toy_server.serving(model=right) as toy:
+            made = await runner.run(asking.ask(toy.url, "EmbeddingParity", record=True))
+        evidence = result.parse_evidence(result.EVIDENCE_PREFIX + made.evidence)
+        assert evidence is not None
+        assert evidence.reference is not None
+        RECORDED[right] = evidence.reference
+    return RECORDED[right]
+
+
 async def compare(
     candidate: Any, folder: pathlib.Path, right: Model = RIGHT, **settings: Any
 ) -> tuple[schema.CheckResult, toy_server.ToyServer]:
-    """Record the right model, serve the candidate, and ask the check about it."""
-    with toy_server.serving(model=right) as toy:
-        made = await runner.run(asking.ask(toy.url, "EmbeddingParity", record=True))
-    evidence = result.parse_evidence(result.EVIDENCE_PREFIX + made.evidence)
-    assert evidence is not None
-    assert evidence.reference is not None
+    """Serve the candidate, and ask the check about it and what was recorded of the right model."""
+    recorded = await reference(right)
     path = folder / "right.safetensors"
-    path.write_bytes(evidence.reference.content())
+    path.write_bytes(recorded.content())
     source = {
         "role": "Stable",
         "revision": "r1",
         "path": str(path),
-        "digest": evidence.reference.digest,
+        "digest": recorded.digest,
         "numericClass": "fp32",
     }
     with toy_server.serving(model=candidate, **settings) as toy:
@@ -116,7 +127,7 @@ async def test_rows_that_are_right_alone_prove_padding(tmp_path):
     assert found.diagnosis is not None
     assert (found.diagnosis.cause, found.diagnosis.confidence) == ("PaddingMask", "Proven")
     assert any("each in a request of its own" in line for line in found.diagnosis.evidence)
-    assert len(toy.bodies) <= 18 + 2 + 160 + 8
+    assert len(toy.bodies) <= 1 + 18 + 2 + 160 + 8
 
 
 async def test_a_server_that_breaks_while_it_is_asked_otherwise_leaves_the_verdict(tmp_path):
@@ -124,7 +135,7 @@ async def test_a_server_that_breaks_while_it_is_asked_otherwise_leaves_the_verdi
 
     def alter(texts: list[str], whole: dict[str, Any]) -> Any:
         answered.append(len(texts))
-        return whole if len(answered) <= 18 + 1 + 4 else (500, b"{}")
+        return whole if len(answered) <= 1 + 18 + 1 + 4 else (500, b"{}")
 
     found, _ = await compare(RIGHT, tmp_path, Model(edit=read("query: ")), alter=alter)
     assert (found.verdict, found.reason) == ("Fail", "ParityBroken")
@@ -137,7 +148,7 @@ async def test_counterfactuals_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(embedding_parity, "COUNTERFACTUALS", 20)
     found, toy = await compare(RIGHT, tmp_path, Model(edit=read("query: ")))
     inputs = sum(len(body["input"]) for body in toy.bodies)
-    assert inputs <= 144 + 8 + 4 + 20
+    assert inputs <= 8 + 144 + 8 + 4 + 20
     assert found.diagnosis is not None
     assert found.diagnosis.confidence != "Proven"
 
@@ -163,6 +174,16 @@ async def test_two_faults_at_once_are_not_called_a_third(tmp_path):
     found, _ = await compare(Model(lower=False, strip=False, length=3.0), tmp_path)
     assert found.diagnosis is not None
     assert found.diagnosis.cause in {"Unknown", "Casing"}
+
+
+async def test_texts_in_capitals_are_no_matter_of_the_weights(tmp_path):
+    cased = Model(lower=False, strip=False)
+    found, _ = await compare(dataclasses.replace(cased, edit=str.upper), tmp_path, cased)
+    assert found.diagnosis is not None
+    assert found.diagnosis.cause in {"Unknown", "Casing"}
+    assert found.diagnosis.cause == "Casing" or "Casing" in found.diagnosis.left
+    because = {one.cause: one.because for one in found.diagnosis.excluded}
+    assert "the same as their twins (Case) to the candidate, and not to the reference" in because["Weights"]
 
 
 async def test_signs_that_are_lost_are_not_called_a_matter_of_the_vocabulary(tmp_path):
