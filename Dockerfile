@@ -52,12 +52,20 @@ COPY --from=operator-environment /opt/venv /opt/venv
 COPY --from=application /opt/operator /opt/app
 ENTRYPOINT ["python", "-m", "modelrelease"]
 
-FROM runtime AS checks
+# What reads the text in images; fonts are not needed for that.
+FROM runtime AS reader
+USER 0
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends tesseract-ocr \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
+USER 65532:65532
+
+FROM reader AS checks
 COPY --from=checks-environment /opt/venv /opt/venv
 COPY --from=application /opt/checks /opt/app
 ENTRYPOINT ["python", "-m", "canary_checks", "job"]
 
-FROM runtime AS checks-torch
+FROM reader AS checks-torch
 COPY --from=torch-environment /opt/venv /opt/venv
 COPY --from=application /opt/checks /opt/app
 ENTRYPOINT ["python", "-m", "canary_checks", "job"]

@@ -9,6 +9,7 @@ SHELL         := /bin/bash
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
+READER := .venv/.reader
 ARGS   ?=
 LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 CHECKS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["checks"], sep="\n")
@@ -17,7 +18,7 @@ CHECKS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["pro
 export PATH        := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: help demo test test-unit test-integration test-e2e lint format cluster cluster-down images crds bench bench-parity faults requirements clean
+.PHONY: help demo test test-unit test-integration test-e2e lint format cluster cluster-down images crds bench bench-images bench-parity bench-replay faults requirements clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-17s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +32,7 @@ test: ## Everything that must pass, with all its own set-up: lint, unit, integra
 	$(MAKE) test-integration
 	$(MAKE) test-e2e
 
-test-unit: $(READY) ## Pure tests and simulated lives: seconds, no cluster
+test-unit: $(READY) $(READER) ## Pure tests and simulated lives: seconds, no cluster
 	pytest -n auto tests/unit tests/simulation $(ARGS)
 
 test-integration: $(READY) ## Against a real API server, which it starts
@@ -69,6 +70,12 @@ bench: $(READY) ## Measure, and write the results
 bench-parity: $(READY) ## Measure the parity statistics beside their peers, and print a table
 	python -m benchmarks.parity $(ARGS)
 
+bench-images: $(READY) $(READER) ## Measure how quick and how small the fidelity check is, and print a table
+	python -m benchmarks.images $(ARGS)
+
+bench-replay: $(READY) ## Measure how quick the client of the performance check is, and print a table
+	python -m benchmarks.replay $(ARGS)
+
 faults: $(READY) ## Break a real model in every known way, and print what was named as the cause
 	python -m hack.faults $(ARGS)
 
@@ -87,4 +94,9 @@ $(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
 	$(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+# Tesseract reads the text in images; where it is not there it is installed, or said how to.
+$(READER): $(READY)
+	command -v tesseract > /dev/null || python -m hack.reader
 	touch $@

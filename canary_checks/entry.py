@@ -13,8 +13,8 @@ def main(arguments: Sequence[str]) -> int:
     Parameters
     ----------
     arguments
-        The command line without the program's name. ``job``, ``artifact`` and ``schema`` are for programs;
-        every other one goes to the command line for people.
+        The command line without the program's name. ``job``, ``webhook``, ``artifact`` and ``schema`` are for
+        programs; every other one goes to the command line for people.
 
     Returns
     -------
@@ -25,6 +25,10 @@ def main(arguments: Sequence[str]) -> int:
         from canary_checks import job
 
         return job.main()
+    if command == "webhook":
+        from canary_checks.webhook import job as webhook
+
+        return webhook.main()
     if command == "artifact":
         from canary_checks import artifact
 

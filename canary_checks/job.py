@@ -2,20 +2,17 @@
 
 import asyncio
 import os
-import pathlib
-import signal
-import sys
+import time
 from typing import Final
 
 import pydantic
 
-from canary_checks import request, result, runner
-from canary_checks import vocabulary as v
+from canary_checks import request, runner, termination
+from canary_checks.evidence import keeping
 
 REQUEST_VARIABLE: Final = "MODELRELEASE_CHECK_REQUEST"
-LOG_VARIABLE: Final = "MODELRELEASE_TERMINATION_LOG"
-_DEFAULT_LOG: Final = "/dev/termination-log"
-BAD_REQUEST: Final = 2
+_GRACE_SECONDS: Final = 5.0
+"""Of the ten that a Job has beyond its check's deadline: what a volume may take in any case."""
 
 
 def main() -> int:
@@ -25,30 +22,18 @@ def main() -> int:
     -------
     0 when a verdict was reached, whichever; 2 when the request cannot be understood.
     """
-    log = pathlib.Path(os.environ.get(LOG_VARIABLE, _DEFAULT_LOG))
+    log = termination.log_file()
     try:
         asked = request.CheckRequest.model_validate_json(
             os.environ.get(REQUEST_VARIABLE, ""), by_alias=True, by_name=False
         )
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or REQUEST_VARIABLE
-        # Without a request there is no nonce, so this can be no result: a person reads it, nobody believes
-        # it.
-        text = v.sentence(f"invalid request: {where}: {first['msg']}")
-        log.write_text(text, encoding="utf-8")
-        sys.stderr.write(text + "\n")
-        return BAD_REQUEST
-    outcome = asyncio.run(_until_terminated(asked))
-    # The verdict first: it decides, and a kill between the two lines loses only what explains.
-    log.write_text(result.to_termination_message(outcome.result), encoding="utf-8")
-    sys.stdout.write(result.EVIDENCE_PREFIX + outcome.evidence + "\n")
-    sys.stdout.flush()
+        return termination.refuse(log, error, REQUEST_VARIABLE)
+    started = time.monotonic()
+    outcome = asyncio.run(termination.until_terminated(runner.run(asked)))
+    termination.leave(log, outcome.result, outcome.evidence)
+    if asked.evidence is not None:
+        left = asked.deadline_seconds + _GRACE_SECONDS - (time.monotonic() - started)
+        kept = keeping.keep_within(max(_GRACE_SECONDS, left), asked, outcome.content)
+        termination.amend(log, keeping.told(outcome.result, kept))
     return outcome.exit_code
-
-
-async def _until_terminated(asked: request.CheckRequest) -> runner.Outcome:
-    """Run a check so that SIGTERM, the Job's deadline, ends it with a result."""
-    check = asyncio.ensure_future(runner.run(asked))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, check.cancel)
-    return await check

@@ -19,6 +19,10 @@ LIST_OF_INPUTS: Final = "$inputs"
 """In a `GenericJSON` body: replaced by the list of all inputs."""
 ONE_INPUT: Final = "$input"
 """In a `GenericJSON` body: replaced by one input; a request then carries one, unless it stands in `EACH`."""
+IMAGE: Final = "$image"
+"""In a `GenericJSON` body of a generator: replaced by the image to go on with; ``$mask``, ``$seed``,
+``$width``, ``$height``, ``$steps`` and ``$guidance`` by what the prompt states, and left out where it states
+none."""
 EACH: Final = "$each"
 """In a `GenericJSON` body, ``{"$each": …}`` becomes a list: what it holds, once for every input."""
 
@@ -53,11 +57,14 @@ _OWN_FIELDS: Final = {
     v.Protocol.OPENAI_EMBEDDINGS: frozenset({"encoding", "dimensions", "extra_body"}),
     v.Protocol.TEXT_EMBEDDINGS_INFERENCE: frozenset({"dimensions", "truncate", "normalize", "prompt_name"}),
     v.Protocol.OPEN_INFERENCE_V2: frozenset({"input", "output", "datatype", "binary"}),
-    v.Protocol.GENERIC_JSON: frozenset({"body", "vectors", "image_form"}),
+    v.Protocol.GENERIC_JSON: frozenset({"body", "vectors", "images", "image_form", "after"}),
+    v.Protocol.OPENAI_IMAGES: frozenset({"extra_body", "after", "image_hosts"}),
 }
 _OPENAI_KEYS: Final = frozenset({"model", "input", "encoding_format", "dimensions", "modality"})
+_IMAGES_KEYS: Final = frozenset({"model", "prompt", "n", "size", "image", "mask", "response_format"})
 
 Printable = Annotated[str, pydantic.StringConstraints(pattern=r"^[ -~]{1,253}$")]
+Authority = Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$")]
 JSONPath = Annotated[
     str,
     # Names, indices, slices and wildcards of RFC 9535: no filter, whose cost an answer could choose.
@@ -85,7 +92,7 @@ class Operation(v.Model):
     dimensions: Annotated[int, pydantic.Field(ge=1, le=65_536)] | None = None
     """OpenAIEmbeddings and TextEmbeddingsInference: to how many numbers the server shall shorten vectors."""
     extra_body: dict[str, pydantic.JsonValue] | None = None
-    """OpenAIEmbeddings: further keys of the request, such as ``{"truncate_prompt_tokens": -1}``."""
+    """OpenAIEmbeddings and OpenAIImages: further keys, such as ``{"truncate_prompt_tokens": -1}``."""
 
     truncate: bool | None = None
     """TextEmbeddingsInference: whether texts that are too long are cut rather than refused."""
@@ -109,6 +116,15 @@ class Operation(v.Model):
     """GenericJSON: where the response holds vectors, one match for each input in their order."""
     image_form: ImageForm | None = None
     """GenericJSON; None for `Base64`."""
+    images: JSONPath | None = None
+    """GenericJSON of a generator, in place of `vectors`: where the response holds its image, in base64."""
+
+    after: v.Name | None = None
+    """OpenAIImages and GenericJSON: the operation whose image this one goes on with, such as a draft."""
+    image_hosts: Annotated[tuple[Authority, ...], pydantic.Field(max_length=8)] | None = None
+    """OpenAIImages: from where, besides the server, an image may be fetched that is answered by URL."""
+    url: Annotated[str, pydantic.StringConstraints(pattern=r"^https?://[!-~]{1,500}$")] | None = None
+    """Base URL where this operation is asked, when it goes through another port or Service than the pod's."""
 
     @pydantic.model_validator(mode="after")
     def _fits_its_protocol(self) -> Self:
@@ -127,18 +143,40 @@ class Operation(v.Model):
     @pydantic.model_validator(mode="after")
     def _has_a_sound_body(self) -> Self:
         if self.protocol is v.Protocol.GENERIC_JSON:
-            if self.body is None or self.vectors is None or self.path is None:
+            found = self.vectors or self.images
+            if self.body is None or found is None or self.path is None:
                 raise ValueError("the protocol GenericJSON needs `path`, `body` and `vectors`")
-            if self.vectors.count("..") > 1:
-                raise ValueError("vectors may descend with `..` once")
+            if self.vectors is not None and self.images is not None:
+                raise ValueError("vectors and images exclude each other")
+            if found.count("..") > 1:
+                raise ValueError(
+                    f"{'images' if self.vectors is None else 'vectors'} may descend with `..` once"
+                )
             _bound("body", self.body)
             _check_placeholders(self.body)
         if self.extra_body is not None:
             _bound("extraBody", self.extra_body)
-            taken = sorted(_OPENAI_KEYS & self.extra_body.keys())
+            keys = _IMAGES_KEYS if self.protocol is v.Protocol.OPENAI_IMAGES else _OPENAI_KEYS
+            taken = sorted(keys & self.extra_body.keys())
             if taken:
                 raise ValueError(f"extraBody may not hold `{taken[0]}`, which the request has already")
+        if not self.draws and self.after is not None:
+            raise ValueError("only an operation that draws goes on after another one")
+        if self.draws and self.modality is not v.Modality.TEXT:
+            raise ValueError("an operation that draws reads a prompt, so its modality is Text")
         return self
+
+    @property
+    def draws(self) -> bool:
+        """Whether it answers a prompt with an image."""
+        return self.protocol is v.Protocol.OPENAI_IMAGES or self.images is not None
+
+    @property
+    def edits(self) -> bool:
+        """Whether it draws on an image that it is given: that of another operation, or the check's own."""
+        if self.protocol is v.Protocol.OPENAI_IMAGES:
+            return self.after is not None or (self.path or "").endswith("/edits")
+        return IMAGE in _strings(self.body, into_each=True)
 
     @property
     def one_by_one(self) -> bool:
@@ -155,6 +193,7 @@ class Operation(v.Model):
         return {
             v.Protocol.OPENAI_EMBEDDINGS: "/v1/embeddings",
             v.Protocol.TEXT_EMBEDDINGS_INFERENCE: "/embed",
+            v.Protocol.OPENAI_IMAGES: "/v1/images/edits" if self.edits else "/v1/images/generations",
         }[self.protocol]
 
 

@@ -5,13 +5,22 @@ from typing import Annotated, Literal, Self
 
 import pydantic
 
-from canary_checks import operation
+from canary_checks import known_queries, operation, probing
 from canary_checks import vocabulary as v
+from canary_checks.evidence import terms
+from canary_checks.performance import replay
 
 DecimalText = Annotated[
     str, pydantic.StringConstraints(pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,15})?([eE]-?[0-9]{1,2})?$")
 ]
-ProbeKind = Literal[v.CheckKind.CONTRACT, v.CheckKind.EMBEDDING_PARITY, v.CheckKind.REPEATABILITY]
+ProbeKind = Literal[
+    v.CheckKind.CONTRACT,
+    v.CheckKind.EMBEDDING_PARITY,
+    v.CheckKind.REPEATABILITY,
+    v.CheckKind.RETRIEVAL,
+    v.CheckKind.PERFORMANCE,
+    v.CheckKind.FIDELITY,
+]
 
 
 class CheckIdentity(v.Model):
@@ -38,7 +47,7 @@ class Subject(v.Model):
 class GoldenSet(v.Model):
     """Which golden set to send: one that ships with the checks, or a mounted folder and what it must hold."""
 
-    builtin: Literal["TextV1", "ImageV1"] | None = None
+    builtin: Literal["TextV1", "ImageV1", "PromptV1"] | None = None
     path: Annotated[str, pydantic.StringConstraints(pattern=r"^/[^\x00]{1,1023}$")] | None = None
     digest: v.Digest | None = None
     """Of the set; an other one is an error. None accepts what is there and reports its digest."""
@@ -68,6 +77,11 @@ class LiveSource(v.Model):
     url: Annotated[str, pydantic.StringConstraints(pattern=r"^https?://[!-~]{1,500}$")]
     numeric_class: v.NumericClass
     max_requests_per_second: Annotated[int, pydantic.Field(ge=1, le=100)] = 2
+    urls: Annotated[
+        dict[v.Name, Annotated[str, pydantic.StringConstraints(pattern=r"^https?://[!-~]{1,500}$")]],
+        pydantic.Field(max_length=8),
+    ] = pydantic.Field(default_factory=dict)
+    """Of operations that go through another port or Service: where stable's are asked, by name."""
 
 
 class Contract(v.Model):
@@ -76,6 +90,10 @@ class Contract(v.Model):
     dimensions: Annotated[int, pydantic.Field(ge=1, le=65_536)] | None = None
     normalized: Literal["Unit", "None"] | None = None
     max_input_tokens: Annotated[int, pydantic.Field(ge=1, le=10_000_000)] | None = None
+    preprocess: probing.Pinned | None = None
+    """Fields of the preprocessing contract that the process must state so."""
+    environment: probing.Pinned | None = None
+    """Packages and accelerator, by dotted name."""
 
 
 class GateOverride(v.Model):
@@ -133,8 +151,18 @@ class CheckRequest(v.Model):
     recorded: bool = False
     """Also compare with the reference that the golden set ships for this space and class, if it has one."""
     contract: Contract = Contract()
+    probe: probing.ProbeEndpoint | None = None
+    """Where the candidate tells of itself; None asks nothing and claims nothing."""
+    retrieval: known_queries.Retrieval | None = None
+    """How known queries are searched with: of the kind `Retrieval`, whose defaults None means."""
+    performance: replay.Performance | None = None
+    """The load that is replayed: of the kind `Performance`, which needs it, and of no other."""
+    evidence: terms.Evidence | None = None
+    """The volume for the whole evidence; None leaves it in the log alone."""
     gates: Annotated[tuple[GateOverride, ...], pydantic.Field(max_length=16)] = ()
     record: bool = False
+    record_statements: bool = True
+    """With `record`: also what the server tells of itself, which a contract check compares with."""
     deadline_seconds: Annotated[int, pydantic.Field(ge=1, le=86_400)]
     max_requests_per_second: Annotated[int, pydantic.Field(ge=1, le=10_000)] | None = None
 
@@ -149,4 +177,10 @@ class CheckRequest(v.Model):
             raise ValueError("operations must have distinct names")
         if self.shard >= self.shards:
             raise ValueError(f"there is no shard {self.shard} of {self.shards}")
+        if self.retrieval is not None and self.check.kind is not v.CheckKind.RETRIEVAL:
+            raise ValueError("retrieval belongs to a check of the kind Retrieval")
+        if (self.check.kind is v.CheckKind.PERFORMANCE) is (self.performance is None):
+            raise ValueError("performance belongs to a check of the kind Performance, which needs it")
+        if self.performance is not None and (self.live is not None or self.max_requests_per_second):
+            raise ValueError("a performance check asks no live stable, and its load is not throttled")
         return self

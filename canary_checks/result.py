@@ -7,14 +7,17 @@ reference.
 
 import base64
 import binascii
+import datetime
 import hashlib
 import json
 from typing import Annotated, Self, TypeVar
 
 import pydantic
 
-from canary_checks import shrink
+from canary_checks import exit_code, shrink
 from canary_checks import vocabulary as v
+from canary_checks.question import SCHEMA as QUESTION_SCHEMA
+from canary_checks.question import Answer, Question
 from canary_checks.request import CheckRequest
 from canary_checks.schema import CheckResult, result_json_schema
 from canary_checks.vocabulary import Verdict
@@ -23,14 +26,19 @@ __all__ = [
     "EVIDENCE_LIMIT_BYTES",
     "EVIDENCE_PREFIX",
     "MESSAGE_LIMIT_BYTES",
+    "QUESTION_SCHEMA",
+    "Answer",
     "CheckRequest",
     "CheckResult",
     "Evidence",
+    "Question",
     "ReferencePayload",
     "ResultInvalid",
     "Verdict",
     "digest",
     "dump",
+    "parse_answer",
+    "parse_custom",
     "parse_evidence",
     "parse_termination_message",
     "result_json_schema",
@@ -142,6 +150,68 @@ def parse_termination_message(text: str, expected_nonce: str) -> CheckResult:
     if result.nonce != expected_nonce:
         raise ResultInvalid("the result carries the nonce of another attempt")
     return result
+
+
+def parse_answer(text: str, answer: Answer) -> CheckResult:
+    """Read a result of a team's own check, of any size.
+
+    Parameters
+    ----------
+    text
+        JSON.
+    answer
+        What was asked.
+
+    Raises
+    ------
+    ResultInvalid
+        It is no result, or answers another question.
+    """
+    found = _parse(CheckResult, text)
+    difference = answer.differs(found)
+    if difference:
+        raise ResultInvalid(v.sentence(difference))
+    return found
+
+
+def parse_custom(
+    text: str, code: int | None, answer: Answer, ended: datetime.datetime | None = None
+) -> CheckResult:
+    """Read what a container of the team's own left: a result in its termination message, or its exit code.
+
+    Parameters
+    ----------
+    text
+        The termination message; where the container wrote none and failed, the end of its log.
+    code
+        Its exit code; None where it did not end by itself.
+    answer
+        What was asked.
+    ended
+        When it ended.
+
+    Returns
+    -------
+    The result that it wrote, or the one that its exit code means.
+
+    Raises
+    ------
+    ResultInvalid
+        It wrote a result that is none or answers another question, or nothing is known of its end. Such a
+        result is never passed over for the exit code: that would turn a forged or torn answer into a verdict.
+    """
+    if _claims(text, code, answer):
+        parse_termination_message(text, answer.nonce)
+        return parse_answer(text, answer)
+    if code is None:
+        raise ResultInvalid("the check left no result, and was ended before it could leave an exit code")
+    return exit_code.judged(answer, code, text, ended)
+
+
+def _claims(text: str, code: int | None, answer: Answer) -> bool:
+    """Return whether a text claims to be a result; the end of a log may be JSON by chance."""
+    ours = v.SCHEMA.partition("/")[0] in text or answer.nonce in text
+    return text.lstrip().startswith("{") and (code == 0 or ours)
 
 
 def parse_evidence(log_text: str, *, expected_digest: str | None = None) -> Evidence | None:

@@ -13,20 +13,26 @@ from canary_checks import failure, request, result, schema
 from canary_checks import operation as operations
 from canary_checks import vocabulary as v
 from canary_checks.clients import client as clients
-from canary_checks.clients import connect
+from canary_checks.clients import connect, generation
+from canary_checks.evidence import keeping
 from canary_checks.golden import pack as golden_pack
 from canary_checks.golden import selection, store
 from canary_checks.parity import comparison, gates, recording, reference
 from canary_checks.probes import (
     against,
     contract,
+    cross_modal,
     embedding_parity,
     finding,
     merging,
+    performance,
     repeatability,
+    retrieval,
     statements,
+    telling,
 )
 from canary_checks.probes import live as live_reference
+from canary_checks.trace import client as tracing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +42,8 @@ class Outcome:
     result: schema.CheckResult
     evidence: str
     exit_code: int
+    content: keeping.Content
+    """What there is beyond that, for a volume."""
 
 
 @dataclasses.dataclass
@@ -44,7 +52,9 @@ class Progress:
 
     golden: golden_pack.Pack | None = None
     used: int = 0
-    asked: list[clients.EmbeddingClient] = dataclasses.field(default_factory=list)
+    asked: list[clients.EmbeddingClient | tracing.TraceClient | generation.ImageClient] = dataclasses.field(
+        default_factory=list
+    )
     recordings: dict[str, reference.Recording] = dataclasses.field(default_factory=dict)
 
     def connect(
@@ -60,6 +70,11 @@ class Progress:
         )
         self.asked.append(client)
         return client
+
+    def count(self, probe: tracing.TraceClient | None) -> None:
+        """Count the requests of a probe endpoint's client too."""
+        if probe is not None:
+            self.asked.append(probe)
 
     @property
     def requests(self) -> schema.Requests:
@@ -115,6 +130,22 @@ async def _probe(
 ) -> finding.Finding:
     """Probe every operation of the request, one after the other."""
     progress.golden = store.load(asked.golden_set)
+    if asked.check.kind is v.CheckKind.RETRIEVAL:
+        given = comparison.load(asked) if known is None else known
+        # Of one space: all its operations together are one judgement.
+        return await retrieval.probe(
+            asked,
+            progress.golden,
+            given,
+            lambda operation, url, rate: progress.connect(operation, asked, url, rate),
+        )
+    if asked.check.kind is v.CheckKind.PERFORMANCE:
+        return await performance.probe(asked, progress.golden, progress.asked.append)
+    if asked.check.kind is v.CheckKind.FIDELITY:
+        # OCR's and Pillow's modules are loaded by those who need them.
+        from canary_checks.probes import fidelity  # noqa: PLC0415
+
+        return await fidelity.probe(asked, progress.golden, progress.asked.append)
     found = {}
     for operation in asked.operations:
         golden = selection.select(progress.golden, operation.modality, shard=asked.shard, shards=asked.shards)
@@ -130,7 +161,9 @@ async def _probe(
         found[operation.name] = made
         if made.recorded is not None:
             progress.recordings[operation.name] = made.recorded
-    return merging.merge(found)
+    merged = merging.merge(found)
+    across = cross_modal.measure(asked.operations, found)
+    return dataclasses.replace(merged, measurements=(*merged.measurements, *across))
 
 
 async def _probe_one(
@@ -144,8 +177,11 @@ async def _probe_one(
 ) -> finding.Finding:
     if asked.check.kind is v.CheckKind.CONTRACT:
         given = comparison.load(asked) if known is None else known
-        context = statements.Context(recorded=against.recordings(asked, operation.name, golden, given))
-        return await contract.probe(client, asked, golden, context)
+        recorded = against.recordings(asked, operation.name, golden, given)
+        async with telling.connected(asked.probe, asked.run) as probe:
+            progress.count(probe)
+            context = statements.context(asked, recorded, probe)
+            return await contract.probe(client, asked, golden, context)
     if asked.check.kind is v.CheckKind.REPEATABILITY:
         return await repeatability.probe(client, asked, golden)
 
@@ -156,7 +192,9 @@ async def _probe_one(
 
     given = comparison.load(asked) if known is None else known
     chosen = await against.choose(asked, operation.name, golden, given, live)
-    found = await embedding_parity.probe(client, asked, golden, chosen.opponents)
+    async with telling.connected(asked.probe, asked.run) as probe:
+        progress.count(probe)
+        found = await embedding_parity.probe(client, asked, golden, chosen.opponents, probe)
     message = v.sentence("; ".join((found.message, *chosen.remarks)))
     return dataclasses.replace(found, message=message)
 
@@ -207,6 +245,7 @@ def _bind(
         measurements=found.measurements[: schema.MOST_ROWS],
         strata=found.strata[: schema.MOST_ROWS],
         worst=found.worst[: schema.MOST_WORST],
+        pictures=found.pictures[: schema.MOST_PICTURES],
         diagnosis=found.diagnosis,
         series={
             name: values[: schema.MOST_POINTS]
@@ -222,7 +261,7 @@ def _bind(
     # A recording is whole or it is no reference.
     whole = golden is not None and len(progress.recordings) == len(asked.operations)
     recorded = _recorded(asked, golden, progress.recordings) if golden is not None and whole else None
-    evidence, truncated = _evidence(full, recorded)
+    evidence, truncated = _evidence(full, found.payload or recorded)
     content = evidence.encode()
     summary = schema.EvidenceSummary(
         digest=result.digest(content), size_bytes=len(content), truncated=truncated
@@ -231,6 +270,7 @@ def _bind(
         result=full.model_copy(update={"evidence": summary}),
         evidence=evidence,
         exit_code=2 if found.reason == "InvalidRequest" else 0,
+        content=keeping.Content(full, found, found.payload or recorded),
     )
 
 
@@ -255,7 +295,7 @@ def _evidence(full: schema.CheckResult, recorded: bytes | None) -> tuple[str, bo
             digest=result.digest(recorded), safetensors=base64.b64encode(recorded).decode()
         )
     lost = recorded is not None and payload is None
-    bare = full.model_copy(update={"series": {}})
+    bare = full.model_copy(update={"series": {}, "pictures": ()})
     for kept, attached, truncated in (
         (full, payload, lost),
         (bare, payload, True),

@@ -17,6 +17,7 @@ MOST_ROWS = 64
 MOST_WORST = 20
 MOST_SERIES = 16
 MOST_POINTS = 4096
+MOST_PICTURES = 16
 
 
 class CheckName(v.Model):
@@ -61,6 +62,9 @@ class Gate(v.Model):
     basis: v.Basis
     samples: v.Count
     unit: v.Short | None = None
+    low: v.Number | None = None
+    high: v.Number | None = None
+    """Of an estimate: the bounds that hold the truth with 95 %."""
 
     @pydantic.model_validator(mode="after")
     def _pass_is_true(self) -> Self:
@@ -111,6 +115,19 @@ class WorstItem(v.Model):
     stratum: v.Short
     operation: v.Short | None = None
     values: Annotated[dict[v.Short, v.Number], pydantic.Field(max_length=8)]
+
+
+Thumbnail = Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=16_384)]
+
+
+class PicturePair(v.Model):
+    """One golden prompt as both sides drew it: small WebP images in base64, for people to look at."""
+
+    item: v.Short
+    operation: v.Short | None = None
+    caption: v.Remark
+    stable: Thumbnail | None = None
+    candidate: Thumbnail | None = None
 
 
 class Excluded(v.Model):
@@ -171,6 +188,8 @@ class EvidenceSummary(v.Model):
     digest: v.Digest
     size_bytes: v.Count
     truncated: bool
+    path: Annotated[str, pydantic.StringConstraints(pattern=r"^[!-~]{1,1000}$")] | None = None
+    """Where the whole of it lies on the evidence volume, where there is one."""
 
 
 _ORDER: list[pydantic.JsonValue] = [
@@ -221,6 +240,10 @@ class CheckResult(v.Model):
         dict[v.Short, Annotated[tuple[v.Number, ...], pydantic.Field(max_length=MOST_POINTS)]],
         pydantic.Field(max_length=MOST_SERIES, description="data for plots only; no decision reads it"),
     ] = pydantic.Field(default_factory=dict)
+    pictures: Annotated[
+        tuple[PicturePair, ...],
+        pydantic.Field(max_length=MOST_PICTURES, description="a contact sheet; no decision reads it"),
+    ] = ()
     requests: Requests
     timings: Timings
     versions: Versions

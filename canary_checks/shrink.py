@@ -16,10 +16,7 @@ def rounded(result: schema.CheckResult) -> schema.CheckResult:
     """Round what people read to four significant digits; every comparison was made on the raw numbers."""
     return result.model_copy(
         update={
-            "gates": tuple(
-                g.model_copy(update={"observed": _round(g.observed), "limit": _round(g.limit)})
-                for g in result.gates
-            ),
+            "gates": tuple(_round_gate(g) for g in result.gates),
             "measurements": tuple(_round_measurement(m) for m in result.measurements),
             "strata": tuple(s.model_copy(update={"worst": _round_optional(s.worst)}) for s in result.strata),
             "worst": tuple(
@@ -42,7 +39,8 @@ def ever_smaller(result: schema.CheckResult) -> Iterator[schema.CheckResult]:
     ------
     Valid results of the same verdict; each holds less than the one before.
     """
-    now = result.model_copy(update={"series": {}, "gates": tuple(sorted(result.gates, key=_severity))})
+    gates = tuple(sorted(result.gates, key=_severity))
+    now = result.model_copy(update={"series": {}, "pictures": (), "gates": gates})
     yield now
     for update in (
         {"measurements": ()},
@@ -99,9 +97,13 @@ def _with_shorter_texts(result: schema.CheckResult) -> Iterator[schema.CheckResu
     subject = schema.Party(role=now.subject.role, revision=now.subject.revision)
     now = now.model_copy(update={"references": parties, "subject": subject})
     yield now
-    gates = tuple(g.model_copy(update={"operation": None, "unit": None}) for g in now.gates)
+    least = {"operation": None, "unit": None, "low": None, "high": None}
+    gates = tuple(g.model_copy(update=least) for g in now.gates)
     now = now.model_copy(update={"gates": gates, "golden_set": None})
     yield now
+    if now.evidence is not None:
+        now = now.model_copy(update={"evidence": now.evidence.model_copy(update={"path": None})})
+        yield now
 
 
 def _closeness(gate: schema.Gate) -> float:
@@ -122,6 +124,12 @@ def _round(value: v.Number) -> v.Number:
 
 def _round_optional(value: v.Number | None) -> v.Number | None:
     return None if value is None else _round(value)
+
+
+def _round_gate(gate: schema.Gate) -> schema.Gate:
+    rounded = {name: _round(getattr(gate, name)) for name in ("observed", "limit")}
+    bounds = {name: _round_optional(getattr(gate, name)) for name in ("low", "high")}
+    return gate.model_copy(update=rounded | bounds)
 
 
 def _round_measurement(measurement: schema.Measurement) -> schema.Measurement:

@@ -58,7 +58,7 @@ class Verdict(enum.StrEnum):
 
 
 class CheckKind(enum.StrEnum):
-    """Every kind of result that the contract knows; this package probes the first three."""
+    """Every kind of result that the contract knows; this package probes those of `request.ProbeKind`."""
 
     CONTRACT = "Contract"
     EMBEDDING_PARITY = "EmbeddingParity"
@@ -85,6 +85,7 @@ class Protocol(enum.StrEnum):
     TEXT_EMBEDDINGS_INFERENCE = "TextEmbeddingsInference"
     OPEN_INFERENCE_V2 = "OpenInferenceV2"
     GENERIC_JSON = "GenericJSON"
+    OPENAI_IMAGES = "OpenAIImages"
 
 
 class Role(enum.StrEnum):
@@ -122,6 +123,7 @@ class Basis(enum.StrEnum):
     CLASS_FLOOR = "ClassFloor"
     CALIBRATED = "Calibrated"
     CLASS_CEILING = "ClassCeiling"
+    DEFAULT = "Default"
     EXACT = "Exact"
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import table
-from canary_checks import job, operation, request, result
+from canary_checks import job, operation, request, result, termination
 from canary_checks import vocabulary as v
 from canary_checks.golden import pack
 
@@ -175,7 +175,7 @@ def _run(asked: request.CheckRequest, folder: Path, *options: str) -> tuple[str,
     log = folder / "termination-log"
     variables = os.environ | {
         job.REQUEST_VARIABLE: asked.model_dump_json(by_alias=True, exclude_none=True),
-        job.LOG_VARIABLE: str(log),
+        termination.LOG_VARIABLE: str(log),
     }
     command = [sys.executable, *options, "-m", "canary_checks", "job"]
     done = subprocess.run(command, env=variables, capture_output=True, check=False, encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from canary_checks.cli import check, compare, exits, golden, report, trace
+from canary_checks.cli import checking, compare, exits, golden, report, trace
 
 HELP: Final = """Check a model server before its users do: in CI and on a laptop, with URLs and no cluster.
 
@@ -26,7 +26,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    root.command("check")(check.check)
+    root.add_typer(checking.app, name="check")
     root.command("compare")(compare.compare)
     root.command("report")(report.report)
     root.command("trace")(trace.trace)

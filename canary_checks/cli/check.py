@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from canary_checks import vocabulary as v
-from canary_checks.cli import exits, options, output, task
+from canary_checks.cli import exits, image_options, load_options, options, output, task
 
 
 def check(
@@ -26,6 +26,21 @@ def check(
     operations: options.Operations = None,
     numeric_class: options.NumericClass = v.NumericClass.FP32,
     gate: options.Gate = None,
+    k: options.K = None,
+    query_operation: options.QueryOperation = None,
+    concurrency: load_options.Concurrency = 4,
+    duration: load_options.Duration = 60,
+    max_requests: load_options.MaxRequests = 2000,
+    warmup: load_options.Warmup = 5,
+    arrivals_per_second: load_options.ArrivalsPerSecond = None,
+    mix: load_options.Mix = None,
+    accelerator: load_options.Accelerator = None,
+    gpus: load_options.Gpus = None,
+    servers: load_options.Servers = 1,
+    price_per_gpu_hour: load_options.PricePerGpuHour = None,
+    live_requests_per_second: load_options.LiveRequestsPerSecond = None,
+    metrics_path: load_options.MetricsPath = "/metrics",
+    record: load_options.Record = None,
     contract: Annotated[
         pathlib.Path | None,
         typer.Option(metavar="FILE", help="Contract: what the outputs must be, in YAML or JSON."),
@@ -39,6 +54,8 @@ def check(
     max_input_tokens: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Contract: texts are read so far.")
     ] = None,
+    probe_url: options.ProbeUrl = None,
+    probe_token_env: options.ProbeTokenEnv = task.PROBE_TOKEN_VARIABLE,
     deadline: options.Deadline = 300,
     max_requests_per_second: options.Rate = None,
     output_format: Annotated[options.Format, typer.Option("--output", help="How results are written.")] = (
@@ -46,9 +63,15 @@ def check(
     ),
     output_file: options.OutputFile = None,
 ) -> None:
-    """Check a candidate: PARITY with a reference, its CONTRACT, its REPEATABILITY, or several of them.
+    """Check a candidate: PARITY, its CONTRACT, its REPEATABILITY, its RETRIEVAL, or several of them.
+
+    PERFORMANCE and SOAK replay a load, each alone: --record keeps what it measured, --reference compares with
+    that.
 
     Parity compares every vector with a recorded reference (--reference) or with a stable server (--stable).
+    The contract is compared, with --probe-url, with what a server told when --reference was recorded.
+    Retrieval searches with the known queries of --golden-set, and compares what is found with what they find.
+    FIDELITY has an image generator draw prompts (builtin:PromptV1), and reads what it drew; alone, too.
 
     Exit codes: 0 Pass, 1 Fail, 2 NoData or Inconclusive, 3 Error, 64 usage.
     """
@@ -57,7 +80,14 @@ def check(
         checks = tuple(dict.fromkeys(what))
         if task.Check.PARITY in checks and stable is None and reference is None:
             raise exits.UsageError("parity needs something to compare with: --stable URL or --reference FILE")
-        if task.Check.PARITY not in checks and (stable is not None or reference is not None):
+        unfit = {"--stable": stable, "--max-requests-per-second": max_requests_per_second}
+        draws = image_options.alone(checks, stable, reference)
+        load_options.only(checks, task.LOADS, None if draws else record, unfit)
+        compares = draws or {task.Check.PARITY, task.Check.RETRIEVAL, *task.LOADS}.intersection(checks)
+        if probe_url is not None and task.Check.CONTRACT not in checks:
+            raise exits.UsageError("--probe-url is for the contract check alone: leave it, or add contract")
+        told = task.Check.CONTRACT in checks and stable is None
+        if not compares and not told and (stable is not None or reference is not None):
             raise exits.UsageError(
                 f"{' and '.join(checks)} compare with nothing: leave --stable and --reference"
             )
@@ -66,15 +96,37 @@ def check(
             candidates=(task.server(candidate, "--candidate", "candidate"),),
             stable=task.server(stable, "--stable", "stable") if stable is not None else None,
             reference=task.reference(reference),
-            golden_set=task.golden_set(golden_set),
+            golden_set=task.golden_set(image_options.golden_set(golden_set) if draws else golden_set),
             operations=task.asked_operations(
-                operation, operations, protocol=protocol, modality=modality, path=path, model=model
+                operation,
+                operations,
+                protocol=image_options.protocol(protocol) if draws else protocol,
+                modality=modality,
+                path=path,
+                model=model,
             ),
             numeric_class=numeric_class,
             gates=task.gates(gate or ()),
+            retrieval=task.retrieval(k, query_operation),
+            performance=load_options.performance(
+                soak=task.Check.SOAK in checks,
+                mix=mix,
+                metrics_path=metrics_path,
+                concurrency=concurrency,
+                durationSeconds=duration,
+                maxRequests=max_requests,
+                warmupSeconds=warmup,
+                requestsPerSecond=arrivals_per_second,
+                hardware={"accelerator": accelerator, "gpus": gpus, "servers": servers},
+                price={"perGpuHour": price_per_gpu_hour, "requestsPerSecond": live_requests_per_second},
+            )
+            if checks[0] in task.LOADS
+            else None,
+            record=record,
             contract=task.contract(
                 contract, dimensions=dimensions, unit=unit, max_input_tokens=max_input_tokens
             ),
+            probe=task.probe(probe_url, probe_token_env),
             deadline_seconds=deadline,
             rate=max_requests_per_second,
         )

@@ -44,6 +44,8 @@ def record(
         str | None, typer.Option(metavar="NAME", help="Such as 'NVIDIA L4'; nothing for a CPU.")
     ] = None,
     recorded_by: Annotated[str | None, typer.Option(help="Who, or which job.")] = None,
+    probe_url: options.ProbeUrl = None,
+    probe_token_env: options.ProbeTokenEnv = task.PROBE_TOKEN_VARIABLE,
     max_requests_per_second: options.Rate = None,
     as_json: shared.Json = False,
 ) -> None:
@@ -62,6 +64,7 @@ def record(
             ),
             numeric_class,
             max_requests_per_second,
+            task.probe(probe_url, probe_token_env),
         )
         known = reference.Provenance(
             embedding_space=space,

@@ -58,6 +58,10 @@ def add(
     captions: Annotated[
         pathlib.Path | None, typer.Option(metavar="FILE", help="CSV: name of an image file, its caption.")
     ] = None,
+    queries: Annotated[
+        pathlib.Path | None,
+        typer.Option(metavar="FILE", help="CSV: a query, the text or the id of an item that it should find."),
+    ] = None,
     must_include: Annotated[bool, typer.Option("--must-include", help="A sample takes them first.")] = False,
     set_version: Annotated[
         str | None, typer.Option(metavar="VERSION", help="The new version; by default the next number.")
@@ -68,9 +72,12 @@ def add(
 
     def run() -> int:
         from canary_checks.golden import author
+        from canary_checks.golden import queries as known_queries
 
-        if not images and text_file is None:
-            raise exits.UsageError("there is nothing to add: give image files, or --text-file FILE")
+        if not images and text_file is None and queries is None:
+            raise exits.UsageError(
+                "there is nothing to add: give image files, --text-file FILE or --queries FILE"
+            )
         if captions is not None and not images:
             raise exits.UsageError("--captions are those of image files: give the files")
         before = author.draft(shared.load(str(name)))
@@ -83,6 +90,9 @@ def add(
         if text_file is not None:
             texts = [line for line in _lines(text_file) if line]
             made = author.add_texts(made, texts, stratum=stratum, must_include=must_include)
+        if queries is not None:
+            pairs = known_queries.read(queries.read_bytes())
+            made = known_queries.add(made, pairs, stratum=stratum, must_include=must_include)
         version = set_version or _next_version(before.version)
         saved = author.save(name, dataclasses.replace(made, version=version))
         count = len(made.items) - len(before.items)

@@ -15,7 +15,7 @@ import rich.table
 import typer
 from pydantic import alias_generators
 
-from canary_checks import operation
+from canary_checks import operation, probing
 from canary_checks import vocabulary as v
 from canary_checks.cli import task
 
@@ -45,6 +45,7 @@ def server(
     operations: tuple[operation.Operation, ...],
     numeric_class: v.NumericClass,
     rate: int | None,
+    probe: probing.ProbeEndpoint | None = None,
 ) -> "recorder.Server":
     """Describe the server that is asked."""
     from canary_checks.golden import recorder
@@ -54,6 +55,7 @@ def server(
         operations=operations,
         numeric_class=numeric_class,
         max_requests_per_second=rate,
+        probe=probe,
     )
 
 

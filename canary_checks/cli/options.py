@@ -63,7 +63,34 @@ Operations = Annotated[
 NumericClass = Annotated[v.NumericClass, typer.Option(help="The less exact class of the pair.")]
 Gate = Annotated[
     list[str] | None,
-    typer.Option(metavar="METRIC=MAX", help="Replace a limit, such as CosineDistanceWorst=1e-4; repeatable."),
+    typer.Option(
+        metavar="METRIC[.LIMIT]=VALUE",
+        help="Replace a limit, such as CosineDistanceWorst=1e-4 or RecallAt10.min=0.9; repeatable.",
+    ),
+]
+K = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--k",
+        min=1,
+        max=100,
+        metavar="N",
+        help="Retrieval: how many of the nearest documents are looked at; 10 by default, repeatable.",
+    ),
+]
+QueryOperation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Retrieval: which operation asks queries, where documents of the same modality have their own.",
+    ),
+]
+ProbeUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Where the server's probe endpoint is: what stands before /probe/v1."),
+]
+ProbeTokenEnv = Annotated[
+    str, typer.Option(metavar="NAME", help="The environment variable that holds the probe endpoint's token.")
 ]
 Deadline = Annotated[int, typer.Option(metavar="SECONDS", min=1, max=86_400, help="Of each check.")]
 Rate = Annotated[

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from canary_checks import result, schema
 from canary_checks.cli import exits, options, task, terminal
-from canary_checks.report import junit, reading
+from canary_checks.report import folders, junit, reading
 
 
 def carry_out(asked: task.Task, form: options.Format, file: pathlib.Path | None) -> int:
@@ -41,7 +41,7 @@ def carry_out(asked: task.Task, form: options.Format, file: pathlib.Path | None)
 
 
 def read(files: Sequence[pathlib.Path]) -> list[schema.CheckResult]:
-    """Read every result of some files, in their order; ``-`` is standard input.
+    """Read every result of some files or folders of evidence, in their order; ``-`` is standard input.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read(files: Sequence[pathlib.Path]) -> list[schema.CheckResult]:
         One holds no result.
     """
     found = []
-    for file in files:
+    for file in [inside for given in files for inside in folders.results(given)]:
         try:
             if str(file) == "-":
                 content = sys.stdin.buffer.read(reading.LIMIT_BYTES + 1)

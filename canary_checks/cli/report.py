@@ -13,7 +13,8 @@ def report(
         list[pathlib.Path],
         typer.Argument(
             metavar="FILE…",
-            help="JSON of `--output json`, or a check's log or termination message; - is standard input.",
+            help="JSON of `--output json`, a check's log or termination message, or a folder of an evidence"
+            " volume: of one check, a run or a release; - is standard input.",
         ),
     ],
     output_format: Annotated[options.Format, typer.Option("--output", help="How results are written.")] = (

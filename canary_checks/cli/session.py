@@ -3,9 +3,9 @@
 import asyncio
 from typing import Final
 
-from canary_checks import request, result, schema
+from canary_checks import known_queries, request, result, schema
 from canary_checks import vocabulary as v
-from canary_checks.cli import exits, progress, task
+from canary_checks.cli import exits, image_session, load_session, progress, task
 from canary_checks.parity import comparison, reference
 from canary_checks.probes import contract, embedding_parity, repeatability
 
@@ -39,20 +39,33 @@ def run(asked: task.Task) -> list[schema.CheckResult]:
     pydantic.ValidationError
         An argument has no valid form.
     """
+    if asked.performance is not None:
+        return load_session.run(asked)
+    if asked.checks[0] is task.Check.FIDELITY:
+        return image_session.run(asked, live(asked))
     gates = _gates(asked)
     return asyncio.run(_run(asked, gates))
 
 
 def _gates(asked: task.Task) -> dict[task.Check, list[request.GateOverride]]:
     """Give every override to the checks that have such a limit."""
+    adjustable = {check: _adjustable(asked, check) for check in asked.checks}
     for gate in asked.gates:
-        if not any(gate.metric in _ADJUSTABLE[check] for check in asked.checks):
-            known = sorted(set().union(*(_ADJUSTABLE[check] for check in asked.checks)))
+        if not any(gate.metric in adjustable[check] for check in asked.checks):
+            known = sorted(set().union(*adjustable.values()))
             raise exits.UsageError(
                 f"--gate: {' and '.join(asked.checks)} have no limit on {gate.metric} to replace, only on"
                 f" {', '.join(known) or 'nothing'}"
             )
-    return {check: [g for g in asked.gates if g.metric in _ADJUSTABLE[check]] for check in asked.checks}
+    return {check: [g for g in asked.gates if g.metric in adjustable[check]] for check in asked.checks}
+
+
+def _adjustable(asked: task.Task, check: task.Check) -> frozenset[str]:
+    """Return the metrics that a check has limits on."""
+    if check is task.Check.RETRIEVAL:
+        names = (known_queries.recall, known_queries.precision)
+        return frozenset(name(k) for k in asked.retrieval.k for name in names)
+    return _ADJUSTABLE[check]
 
 
 async def _run(
@@ -72,13 +85,26 @@ async def _run(
                 known.append(_known(v.Role.STABLE, recorded))
         for candidate in asked.candidates:
             for check in asked.checks:
-                prepared = asked.request(candidate, check, gates=gates[check], rate=asked.rate)
+                stable = live(asked) if check is task.Check.RETRIEVAL else None
+                prepared = asked.request(candidate, check, gates=gates[check], rate=asked.rate, live=stable)
                 if silent is not None and check is task.Check.PARITY:
                     results.append(_unjudged(prepared, silent))
                     continue
                 outcome = await bars.follow(f"{candidate.name}: {check}", prepared, known)
                 results.append(outcome.result)
     return results
+
+
+def live(asked: task.Task) -> request.LiveSource | None:
+    """Return stable as a check asks it by itself, where nothing was recorded of it for another one."""
+    if asked.stable is None:
+        return None
+    return request.LiveSource(
+        revision=asked.stable.name,
+        url=asked.stable.url,
+        numeric_class=asked.numeric_class,
+        max_requests_per_second=min(100, asked.stable_rate),
+    )
 
 
 async def _record(

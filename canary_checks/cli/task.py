@@ -12,9 +12,12 @@ from typing import Final
 
 import pydantic
 
-from canary_checks import operation, request, result
+from canary_checks import known_queries, operation, probing, request, result
 from canary_checks import vocabulary as v
 from canary_checks.cli import exits, operations, options
+from canary_checks.performance import replay
+
+PROBE_TOKEN_VARIABLE: Final = "MODELRELEASE_PROBE_TOKEN"
 
 
 class Check(enum.StrEnum):
@@ -23,12 +26,24 @@ class Check(enum.StrEnum):
     PARITY = "parity"
     CONTRACT = "contract"
     REPEATABILITY = "repeatability"
+    RETRIEVAL = "retrieval"
+    PERFORMANCE = "performance"
+    SOAK = "soak"
+    FIDELITY = "fidelity"
+
+
+LOADS: Final = (Check.PERFORMANCE, Check.SOAK)
+"""Checks that replay a load."""
 
 
 _KINDS: Final[dict[Check, request.ProbeKind]] = {
     Check.PARITY: v.CheckKind.EMBEDDING_PARITY,
     Check.CONTRACT: v.CheckKind.CONTRACT,
     Check.REPEATABILITY: v.CheckKind.REPEATABILITY,
+    Check.RETRIEVAL: v.CheckKind.RETRIEVAL,
+    Check.PERFORMANCE: v.CheckKind.PERFORMANCE,
+    Check.SOAK: v.CheckKind.PERFORMANCE,
+    Check.FIDELITY: v.CheckKind.FIDELITY,
 }
 _NAMED_URL: Final = re.compile(r"(?:([A-Za-z0-9][A-Za-z0-9._+-]{0,62})=)?(https?://[!-~]{1,500})")
 _BUILTIN: Final = "builtin:"
@@ -62,6 +77,14 @@ class Task:
         Where the reference is recorded from, now.
     reference
         A file that holds one.
+    retrieval
+        How known queries are searched with.
+    performance
+        The load, of the checks that replay one.
+    record
+        Where what they measure is kept.
+    probe
+        Where the only candidate tells of itself.
     stable_rate
         At most so many requests per second to stable.
     """
@@ -73,8 +96,12 @@ class Task:
     numeric_class: v.NumericClass
     contract: request.Contract = dataclasses.field(default_factory=request.Contract)
     gates: tuple[request.GateOverride, ...] = ()
+    retrieval: known_queries.Retrieval = dataclasses.field(default_factory=known_queries.Retrieval)
+    performance: replay.Performance | None = None
+    record: pathlib.Path | None = None
     stable: Server | None = None
     reference: pathlib.Path | None = None
+    probe: probing.ProbeEndpoint | None = None
     deadline_seconds: int = 300
     rate: int | None = None
 
@@ -91,6 +118,8 @@ class Task:
         gates: Sequence[request.GateOverride] = (),
         record: bool = False,
         rate: int | None = None,
+        live: request.LiveSource | None = None,
+        references: tuple[request.ReferenceSource, ...] = (),
     ) -> request.CheckRequest:
         """Ask one server for one check.
 
@@ -106,6 +135,10 @@ class Task:
             Whether the outputs become a reference.
         rate
             At most so many requests per second.
+        live
+            Stable, where the check asks it by itself.
+        references
+            Files that the check reads itself.
 
         Raises
         ------
@@ -121,6 +154,12 @@ class Task:
             "gates": [one.model_dump(mode="json") for one in gates],
             "numericClass": self.numeric_class,
         }
+        searched = self.retrieval if check is Check.RETRIEVAL else None
+        if searched is not None:
+            configuration["retrieval"] = searched.model_dump(mode="json")
+        load = self.performance if check in LOADS else None
+        if load is not None:
+            configuration["performance"] = load.model_dump(mode="json")
         digest = result.digest(json.dumps(configuration, sort_keys=True).encode())
         return request.CheckRequest(
             schema_version=v.SCHEMA,
@@ -135,8 +174,15 @@ class Task:
             numeric_class=self.numeric_class,
             golden_set=self.golden_set,
             contract=self.contract,
+            probe=self.probe if server in self.candidates else None,
             gates=tuple(gates),
             record=record,
+            # Recorded here for the vectors alone; asking for the rest would take stable's time.
+            record_statements=False,
+            retrieval=searched,
+            live=live,
+            performance=load,
+            references=references,
             deadline_seconds=self.deadline_seconds,
             max_requests_per_second=rate,
         )
@@ -213,25 +259,60 @@ def reference(path: pathlib.Path | None) -> pathlib.Path | None:
 
 
 def gates(texts: Sequence[str]) -> tuple[request.GateOverride, ...]:
-    """Read limits such as ``CosineDistanceWorst=1e-4``.
+    """Read limits such as ``CosineDistanceWorst=1e-4`` or ``RecallAt10.min=0.9``.
 
     Raises
     ------
     UsageError
         One is not of this form, or given twice.
     """
+    said: dict[str, dict[str, str]] = {}
     found: dict[str, request.GateOverride] = {}
     for text in texts:
-        metric, equals, limit = text.partition("=")
+        name, equals, limit = text.partition("=")
+        metric, _, bound = name.partition(".")
         if not equals:
-            raise exits.UsageError(f"--gate: {text!r} is not METRIC=MAX")
-        if metric in found:
-            raise exits.UsageError(f"--gate: {metric} is given twice")
+            raise exits.UsageError(f"--gate: {text!r} is not METRIC=MAX or METRIC.LIMIT=VALUE")
+        if (bound or "max") in said.setdefault(metric, {}):
+            raise exits.UsageError(f"--gate: {name} is given twice")
+        said[metric][bound or "max"] = limit
         try:
-            found[metric] = request.GateOverride(metric=metric, max=limit)
+            found[metric] = request.GateOverride.model_validate({"metric": metric, **said[metric]})
         except pydantic.ValidationError as error:
             raise exits.UsageError(f"--gate {text}: {exits.first_problem(error)}") from error
     return tuple(found.values())
+
+
+def retrieval(k: Sequence[int] | None, query_operation: str | None) -> known_queries.Retrieval:
+    """Read how known queries are searched with.
+
+    Raises
+    ------
+    UsageError
+        A number is given twice, or five of them, or the operation's name is none.
+    """
+    try:
+        return known_queries.Retrieval(k=tuple(k or (known_queries.K,)), query_operation=query_operation)
+    except pydantic.ValidationError as error:
+        raise exits.UsageError(f"--k, --query-operation: {exits.first_problem(error)}") from error
+
+
+def probe(url: str | None, token_variable: str) -> probing.ProbeEndpoint | None:
+    """Read where a probe endpoint is.
+
+    Raises
+    ------
+    UsageError
+        It is no URL, or the name is none of a variable.
+    """
+    if url is None:
+        return None
+    try:
+        return probing.ProbeEndpoint(
+            url=server(url, "--probe-url", "probe").url, token_variable=token_variable
+        )
+    except pydantic.ValidationError as error:
+        raise exits.UsageError(f"--probe-token-env: {exits.first_problem(error)}") from error
 
 
 def asked_operations(
@@ -257,6 +338,7 @@ def asked_operations(
     if file is not None:
         return operations.from_file(file)
     name = "embeddings" if modality is v.Modality.TEXT else modality.lower()
+    name = "images" if protocol is v.Protocol.OPENAI_IMAGES else name
     try:
         return (operation.Operation(name=name, protocol=protocol, modality=modality, path=path, model=model),)
     except pydantic.ValidationError as error:

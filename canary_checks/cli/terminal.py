@@ -94,7 +94,7 @@ def _gates(result: schema.CheckResult) -> table.Table:
             rich_text.Text(f"{_sign(gate.verdict)} {gate.verdict}", _STYLES[gate.verdict]),
             rich_text.Text(words.metric(gate.metric)),
             *([rich_text.Text(_plain(gate.operation or "–"))] if several else []),
-            rich_text.Text(words.number(gate.observed)),
+            rich_text.Text(words.number(gate.observed) + words.between(gate)),
             rich_text.Text(f"{gate.operator} {words.number(gate.limit)}"),
             rich_text.Text("–" if gate.against == "Absolute" else gate.against),
             rich_text.Text(str(gate.samples)),

@@ -92,7 +92,7 @@ class EmbeddingClient(Protocol):
         Raises
         ------
         CheckError
-            ``ModelUnknown``: the server was to be asked and does not say.
+            ``ModelUnknown``: the server was to be asked and does not say; as `embed` if it does not answer.
         """
         ...
 
@@ -117,6 +117,21 @@ class EmbeddingClient(Protocol):
         CheckError
             ``EndpointUnreachable``, ``EndpointTimeout``, ``EndpointOverloaded`` (429 for too long),
             ``EndpointError`` (another status, a redirect, a broken connection) or ``ResponseInvalid``.
+        """
+        ...
+
+    async def warm_up(self, asked: Sequence[inputs.Input]) -> None:
+        """Let a server load, compile and choose what it answers with; it has minutes to answer.
+
+        Parameters
+        ----------
+        asked
+            As of `embed`, and counted as such a request; what comes back is dropped, a refusal too.
+
+        Raises
+        ------
+        CheckError
+            As `embed`.
         """
         ...
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from canary_checks import operation
+from canary_checks import failure, operation
 from canary_checks import vocabulary as v
 from canary_checks.clients import (
     client,
@@ -59,11 +59,20 @@ def connect(
     CheckError
         ``RequestInvalid``: the operation cannot be carried out.
     """
-    over = transport.Transport(
+    to = transport.Transport(
         endpoint=asked.endpoint(url),
         root=url,
         run=run,
         max_requests_per_second=max_requests_per_second,
         limits=limits,
     )
-    return _CLIENTS[asked.protocol](asked, over)
+    return over(asked, to)
+
+
+def over(asked: operation.Operation, to: transport.Transport) -> client.EmbeddingClient:
+    """Make the client of an operation over a transport that is there already."""
+    if asked.draws:
+        raise failure.CheckError(
+            "RequestInvalid", f"the operation {asked.name} draws images: only a fidelity check asks it"
+        )
+    return _CLIENTS[asked.protocol](asked, to)

@@ -1,10 +1,13 @@
 """What the clients of all protocols have in common: an operation and a transport."""
 
+import abc
+import contextlib
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from canary_checks import operation
-from canary_checks.clients import transport
+from canary_checks import inputs, operation
+from canary_checks.clients import client, transport
 
 
 class Connected:
@@ -45,3 +48,16 @@ class Connected:
     def retried(self) -> int:
         """Attempts that were repeated."""
         return self._over.tally.retried
+
+
+class Embedding(Connected, abc.ABC):
+    """A client of embeddings; parameters as of `Connected`."""
+
+    @abc.abstractmethod
+    async def embed(self, asked: Sequence[inputs.Input]) -> client.Answer:
+        """Ask for some embeddings with one request; see `client.EmbeddingClient.embed`."""
+
+    async def warm_up(self, asked: Sequence[inputs.Input]) -> None:
+        """Send one request and wait longer for its answer; see `client.EmbeddingClient.warm_up`."""
+        with self._over.patient(), contextlib.suppress(client.Refused):
+            await self.embed(asked)

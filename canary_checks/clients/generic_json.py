@@ -16,7 +16,7 @@ Path = jsonpath.JSONPath | jsonpath.CompoundJSONPath
 _PATHS: Final = jsonpath.JSONPathEnvironment(strict=True)
 
 
-class GenericJSON(connected.Connected):
+class GenericJSON(connected.Embedding):
     """A client of one route of one server, for one run; see `client.EmbeddingClient`.
 
     Raises

@@ -31,7 +31,7 @@ _NUMBERS: Final = 1 << 28
 _BF16_SHIFT: Final = 16
 
 
-class OpenInferenceV2(connected.Connected):
+class OpenInferenceV2(connected.Embedding):
     """A client of one model of one server, for one run; see `client.EmbeddingClient`."""
 
     def __init__(self, asked: operation.Operation, over: transport.Transport) -> None:

@@ -15,7 +15,7 @@ _NO_SUCH_ROUTE: Final = frozenset({404, 405, 501})
 _STABLE_FACTS: Final = ("id", "root", "parent", "owned_by", "max_model_len", "backend", "capabilities")
 
 
-class OpenAIEmbeddings(connected.Connected):
+class OpenAIEmbeddings(connected.Embedding):
     """A client of one server, for one run; see `client.EmbeddingClient`."""
 
     def __init__(self, asked: operation.Operation, over: transport.Transport) -> None:
@@ -30,13 +30,14 @@ class OpenAIEmbeddings(connected.Connected):
         Raises
         ------
         CheckError
-            ``ModelUnknown``: the server does not list its models.
+            ``ModelUnknown``: the server does not list its models; or it cannot be asked.
         """
         if self._served is None:
             url = self._over.sibling("models")
+            # A server that can't be asked is told apart from one that has no list.
+            reply = await self._over.look(url)
             try:
-                reply = transport.accept(await self._over.look(url))
-                self._served = str(parsing.document(reply.body)["data"][0]["id"])
+                self._served = str(parsing.document(transport.accept(reply).body)["data"][0]["id"])
             except (failure.CheckError, LookupError, TypeError) as error:
                 raise failure.CheckError(
                     "ModelUnknown", f"{url} lists no model, so the manifest must say its servedName"

@@ -13,7 +13,7 @@ _NO_SUCH_ROUTE: Final = frozenset({404, 405})
 _TEXTS: Final = 32
 
 
-class TextEmbeddingsInference(connected.Connected):
+class TextEmbeddingsInference(connected.Embedding):
     """A client of one server, for one run; see `client.EmbeddingClient`."""
 
     def __init__(self, asked: operation.Operation, over: transport.Transport) -> None:

@@ -6,12 +6,14 @@ repeated.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
 import itertools
 import re
+import ssl
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Self, TypeVar
 
 import httpx
@@ -51,6 +53,8 @@ class Limits:
         The pause before the second attempt to connect; it doubles.
     patience_seconds
         How long, in all, a server that answers 429 is waited for.
+    warm_up_seconds
+        Deadline of a request that may make the server load or compile something, and of its waits.
     """
 
     connect_seconds: float = 5.0
@@ -59,6 +63,7 @@ class Limits:
     response_bytes: int = 16 << 20
     backoff_seconds: float = 0.5
     patience_seconds: float = 30.0
+    warm_up_seconds: float = 600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +110,8 @@ class Transport:
         Upper bound of the rate of everything that is sent, or None.
     limits
         Bounds of every request.
+    verify
+        Whom to trust with https; by default the usual authorities.
 
     Raises
     ------
@@ -125,6 +132,7 @@ class Transport:
         run: str,
         max_requests_per_second: int | None = None,
         limits: Limits | None = None,
+        verify: ssl.SSLContext | bool = True,
     ) -> None:
         _check_url(endpoint)
         self.endpoint = endpoint
@@ -139,8 +147,9 @@ class Transport:
         self._http = httpx.AsyncClient(
             # A probe goes to the pod itself, never through a proxy of the environment.
             trust_env=False,
+            verify=verify,
             follow_redirects=False,
-            timeout=httpx.Timeout(limits.read_seconds, connect=limits.connect_seconds, pool=None),
+            timeout=self._timeout(),
             limits=httpx.Limits(max_connections=_CONNECTIONS, keepalive_expiry=_KEEPALIVE_SECONDS),
             headers={"accept-encoding": "identity", v.PROBE_HEADER: run},
         )
@@ -151,6 +160,16 @@ class Transport:
 
     async def __aexit__(self, *exception: object) -> None:
         await self._http.aclose()
+
+    @contextlib.contextmanager
+    def patient(self) -> Iterator[None]:
+        """Give requests the time to warm the server up, for as long as this lasts."""
+        usual, longest = self._limits, self._limits.warm_up_seconds
+        self._limits = dataclasses.replace(usual, read_seconds=longest, request_seconds=longest)
+        try:
+            yield
+        finally:
+            self._limits = usual
 
     def sibling(self, name: str) -> str:
         """Return the endpoint's URL with another last segment."""
@@ -188,7 +207,9 @@ class Transport:
 
         return await self._send(self.tally, _Question("POST", self.endpoint, content, headers), accepted)
 
-    async def look(self, url: str, content: bytes | None = None) -> Reply:
+    async def look(
+        self, url: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
         """Ask something besides, by GET or with a JSON body by POST; it is paced, marked and not counted.
 
         Returns
@@ -201,7 +222,9 @@ class Transport:
             As `ask`, for want of a response.
         """
         question = (
-            _Question("GET", url, None, {}) if content is None else _Question("POST", url, content, JSON)
+            _Question("GET", url, None, headers or {})
+            if content is None
+            else _Question("POST", url, content, {**JSON, **(headers or {})})
         )
         return await self._send(self._aside, question, lambda reply: reply)
 
@@ -257,7 +280,7 @@ class Transport:
             async with (
                 asyncio.timeout(self._limits.request_seconds),
                 self._http.stream(
-                    question.method, url, content=question.content, headers=headers
+                    question.method, url, content=question.content, headers=headers, timeout=self._timeout()
                 ) as response,
             ):
                 body = await _bounded(response, self._limits.response_bytes)
@@ -275,6 +298,10 @@ class Transport:
                 "EndpointError", f"{url} broke the connection: {_said(error)}"
             ) from error
         return Reply(url=url, status=response.status_code, headers=response.headers, body=body)
+
+    def _timeout(self) -> httpx.Timeout:
+        limits = self._limits
+        return httpx.Timeout(limits.read_seconds, connect=limits.connect_seconds, pool=None)
 
     async def _pace(self) -> None:
         """Wait until the next request may start."""

@@ -13,6 +13,7 @@ import pydantic
 
 from canary_checks import failure, result
 from canary_checks import vocabulary as v
+from canary_checks.golden import drawing
 from canary_checks.golden.difference import Difference
 
 SCHEMA: Literal["golden.modelrelease.dev/v1"] = "golden.modelrelease.dev/v1"
@@ -67,10 +68,18 @@ class PackFile(v.Model):
 
 
 class Expect(v.Model):
-    """What a model should make of an item."""
+    """What a model should make of an item; it says one thing at least."""
 
-    relevant: Annotated[tuple[ItemId, ...], pydantic.Field(min_length=1, max_length=100)]
+    relevant: Annotated[tuple[ItemId, ...], pydantic.Field(max_length=100)] = ()
     """The items that a search for this one should find."""
+    drawn: drawing.Drawn | None = None
+    """What the image should show that a generator makes of this prompt."""
+
+    @pydantic.model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.relevant and self.drawn is None:
+            raise ValueError("it says nothing")
+        return self
 
 
 class ItemLine(v.Model):
@@ -85,6 +94,8 @@ class ItemLine(v.Model):
     media_type: MediaType | None = None
     pair: ItemId | None = None
     expect: Expect | None = None
+    generation: drawing.Generation | None = None
+    """How a generator is asked to draw this prompt."""
 
     @pydantic.model_validator(mode="after")
     def _is_of_its_modality(self) -> Self:
@@ -92,6 +103,9 @@ class ItemLine(v.Model):
         wanted = {v.Modality.TEXT: (True, False, False), v.Modality.IMAGE: (False, True, True)}
         if said != wanted[self.modality]:
             raise ValueError("a Text has `text` and nothing else, an Image has `blob` and `mediaType`")
+        drawn = self.generation is not None or (self.expect is not None and self.expect.drawn is not None)
+        if drawn and self.modality is not v.Modality.TEXT:
+            raise ValueError("only a Text is a prompt that can be drawn")
         return self
 
 

@@ -238,6 +238,8 @@ def _item(line: files.ItemLine, twin: pack.Twin | None) -> pack.Item:
         must_include=line.must_include,
         pair=line.pair,
         relevant=line.expect.relevant if line.expect is not None else (),
+        generation=line.generation,
+        drawn=line.expect.drawn if line.expect is not None else None,
         twin=twin,
     )
 

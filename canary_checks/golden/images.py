@@ -62,6 +62,18 @@ def header(content: bytes, media_type: str) -> None:
         pass
 
 
+def size(content: bytes) -> tuple[int, int]:
+    """Return the width and height of an image without decoding it, whatever of the three types it is.
+
+    Raises
+    ------
+    ValueError
+        As `header`.
+    """
+    with _opened(content, None) as image:
+        return image.size
+
+
 @dataclasses.dataclass(frozen=True)
 class Picture:
     """A decoded image.

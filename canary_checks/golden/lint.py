@@ -10,10 +10,11 @@ from typing import Final
 
 import PIL.Image
 
-from canary_checks import failure
+from canary_checks import failure, known_queries
 from canary_checks import vocabulary as v
 from canary_checks.golden import files, folder, images, pack
 from canary_checks.golden.difference import Difference
+from canary_checks.parity import rates, retrieval
 
 CONFIG_MAP_BYTES: Final = 1 << 20
 """What a ConfigMap or a Secret holds at most, keys and values together."""
@@ -108,6 +109,7 @@ def lint(path: pathlib.Path) -> Iterator[Problem]:
     yield from _private(read)
     yield from _strata(read)
     yield from _twins(read)
+    yield from _known_queries(read)
     yield from _deliverable(read, path)
     yield from _beside(path)
 
@@ -248,6 +250,25 @@ def _twins(read: pack.Pack) -> Iterator[Problem]:
                 "MissingTwins",
                 f"no {modality} twins of {', '.join(missing)}: such a cause is caught, but never proven",
             )
+
+
+def _known_queries(read: pack.Pack) -> Iterator[Problem]:
+    # A set without any is for other checks.
+    searched = retrieval.known(read.items)
+    count, documents = len(searched.queries), len(searched.documents)
+    if 0 < count < rates.LEAST_SAMPLES:
+        yield Problem(
+            Severity.WARNING,
+            "FewKnownQueries",
+            f"{count} queries are known: a retrieval check has no data below {rates.LEAST_SAMPLES}",
+        )
+    if count and documents < retrieval.LEAST_DOCUMENTS * known_queries.K:
+        yield Problem(
+            Severity.WARNING,
+            "FewDocuments",
+            f"{documents} documents to find: a retrieval check of the nearest k needs"
+            f" {retrieval.LEAST_DOCUMENTS} times k, {retrieval.LEAST_DOCUMENTS * known_queries.K} by default",
+        )
 
 
 def _deliverable(read: pack.Pack, path: pathlib.Path) -> Iterator[Problem]:

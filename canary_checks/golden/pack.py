@@ -9,6 +9,7 @@ from typing import Literal
 
 from canary_checks import failure
 from canary_checks import vocabulary as v
+from canary_checks.golden import drawing
 from canary_checks.golden.difference import Difference, fold, strip_accents
 
 __all__ = ["Difference", "Item", "Pack", "Relation", "Twin", "builtin", "fold", "strip_accents"]
@@ -53,6 +54,8 @@ class Item:
         The item of the other modality that says the same, or None.
     relevant
         The items that a search for this one should find.
+    generation, drawn
+        Of a prompt: how a generator is asked to draw it, and what its image should show.
     twin
         The first of its relations, or None.
     """
@@ -66,12 +69,17 @@ class Item:
     must_include: bool = False
     pair: str | None = None
     relevant: tuple[str, ...] = ()
+    generation: drawing.Generation | None = None
+    drawn: drawing.Drawn | None = None
     twin: Twin | None = None
 
     @property
     def digest(self) -> str:
         """SHA-256 of what a server is sent: equal in two versions of a set when the question is the same."""
-        return self.blob or "sha256:" + hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+        sent = self.text.encode("utf-8", "surrogatepass")
+        if self.generation is not None:
+            sent += b"\0" + self.generation.model_dump_json(exclude_none=True).encode()
+        return self.blob or "sha256:" + hashlib.sha256(sent).hexdigest()
 
     @property
     def words(self) -> int:
@@ -129,7 +137,7 @@ class Pack:
 
 
 @functools.cache
-def builtin(name: Literal["TextV1", "ImageV1"]) -> Pack:
+def builtin(name: Literal["TextV1", "ImageV1", "PromptV1"]) -> Pack:
     """Load a golden set that ships with the package.
 
     Parameters

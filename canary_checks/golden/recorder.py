@@ -4,16 +4,16 @@ import dataclasses
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from canary_checks import failure, operation
+from canary_checks import failure, operation, probing
 from canary_checks import vocabulary as v
 from canary_checks.clients import client as clients
 from canary_checks.clients import connect
 from canary_checks.golden import pack as golden_pack
 from canary_checks.golden import selection
 from canary_checks.parity import distance, gates, reference
-from canary_checks.probes import asking, live
+from canary_checks.probes import asking, live, telling
+from canary_checks.trace import client as tracing
 
 _PER_STRATUM: Final = 2
 _LARGE_BATCH: Final = 32
@@ -34,12 +34,15 @@ class Server:
         Its own.
     max_requests_per_second
         Upper bound of the rate, or None.
+    probe
+        Its probe endpoint, where it has one: what it tells is recorded too.
     """
 
     url: str
     operations: tuple[operation.Operation, ...]
     numeric_class: v.NumericClass
     max_requests_per_second: int | None = None
+    probe: probing.ProbeEndpoint | None = None
 
     def connected(self, asked: operation.Operation) -> clients.EmbeddingClient:
         """Return a client of one operation."""
@@ -91,15 +94,18 @@ async def _content(
             raise failure.CheckError(
                 "ReferenceEmpty", f"{pack.name} has no {asked.modality} items for the operation {asked.name}"
             )
-        async with server.connected(asked) as client:
-            recordings[asked.name] = await _operation(client, golden, server.numeric_class)
+        async with server.connected(asked) as client, telling.connected(server.probe, _RUN) as probe:
+            recordings[asked.name] = await _operation(client, golden, server.numeric_class, probe)
     return reference.new(
         pack, recordings, revision=revision, numeric_class=server.numeric_class, provenance=provenance
     )
 
 
 async def _operation(
-    client: clients.EmbeddingClient, golden: selection.Selection, numeric_class: v.NumericClass
+    client: clients.EmbeddingClient,
+    golden: selection.Selection,
+    numeric_class: v.NumericClass,
+    probe: tracing.TraceClient | None,
 ) -> reference.Recording:
     once = await live.record(client, golden, numeric_class)
     rows = np.array([row for row in golden.sample(_PER_STRATUM) if not once.refused[row]], dtype=np.intp)
@@ -112,7 +118,7 @@ async def _operation(
         )
     worst = gates.worst(distance.cosine(batched, once.outputs[rows]))
     noise = once.noise[0] if once.noise is not None else 0.0
-    return dataclasses.replace(
+    measured = dataclasses.replace(
         once,
         self_repeat=reference.Repeat(
             cosine_distance_worst=gates.worst(distance.cosine(again, once.outputs[rows])),
@@ -121,19 +127,5 @@ async def _operation(
         batch_invariance=reference.BatchInvariance(
             batches=(1, asking.BATCH, _LARGE_BATCH), cosine_distance_worst=max(worst, noise)
         ),
-        tokens=await _tokens(client, golden, once.refused),
     )
-
-
-async def _tokens(
-    client: clients.EmbeddingClient, golden: selection.Selection, refused: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.int32], ...] | None:
-    """Return the token ids of every text that was not refused, or None when the server tells none."""
-    asked = [item.text for item, no in zip(golden.items, refused, strict=True) if not no]
-    if not all(asked):
-        return None
-    told = await client.tokenize(asked)
-    if told is None:
-        return None
-    each = iter(told)
-    return tuple(np.array([] if no else next(each), dtype=np.int32) for no in refused)
+    return await telling.record(client, golden, measured, probe)

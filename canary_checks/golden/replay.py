@@ -51,6 +51,9 @@ class Replay:
     ) -> None:
         pass
 
+    async def warm_up(self, asked: Sequence[inputs.Input]) -> None:
+        """A recording has nothing to load."""
+
     async def model(self) -> str | None:
         """A recording has no name of its own."""
         return None

@@ -37,6 +37,8 @@ class Comparison:
 
     Attributes
     ----------
+    ours
+        Shape ``[n, d]``: the candidate's rows, float32.
     cosine, norm
         Shape ``[n]``: ``1 - cos`` and norm-ratio deviation; NaN where a row has none.
     paired
@@ -50,6 +52,7 @@ class Comparison:
 
     opponent: Opponent
     gates: tuple[schema.Gate, ...]
+    ours: npt.NDArray[np.float32]
     cosine: npt.NDArray[np.float64]
     norm: npt.NDArray[np.float64]
     paired: npt.NDArray[np.bool_]
@@ -175,6 +178,7 @@ def compare(
     return Comparison(
         opponent=opponent,
         gates=tuple(judged),
+        ours=vectors,
         cosine=cosine,
         norm=norm,
         paired=paired,
@@ -202,6 +206,7 @@ def _other_dimensions(
     return Comparison(
         opponent=opponent,
         gates=(dimensions,),
+        ours=vectors,
         cosine=blank,
         norm=blank,
         paired=paired,

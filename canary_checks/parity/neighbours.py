@@ -143,7 +143,7 @@ def rank_agreement(queries_a: Array, documents_a: Array, queries_b: Array, docum
 
     Returns
     -------
-    Shape ``[n]``: Spearman's rank correlation of the cosine similarities, -1 to 1; equal ones share their
+    Shape ``[n]``: Spearman's rank correlation of the cosine similarities, -1 to 1; tied ones share their
     mean rank. NaN where a query has no direction on one side, or a side does not tell the documents apart.
     Documents without a direction on one side are left out.
 
@@ -281,9 +281,14 @@ def _numpy(array: Array) -> npt.NDArray[Any]:
 
 
 def _ranks(values: Scalars) -> Scalars:
-    """Return the rank of each value, from 0; equal ones share their mean."""
-    ordered = np.sort(values)
-    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right") - 1) / 2
+    """Return the rank of each value, from 0; those that only rounding tells apart share their mean."""
+    order = np.argsort(values, kind="stable")
+    group = np.concatenate([[0], np.cumsum(np.diff(values[order]) > TIE)])[: len(values)]
+    places = np.arange(len(values), dtype=np.float64)
+    means = np.bincount(group, places) / np.maximum(np.bincount(group), 1)
+    ranks = np.empty(len(values))
+    ranks[order] = means[group]
+    return ranks
 
 
 def _correlation(x: Scalars, y: Scalars) -> float:

@@ -21,6 +21,7 @@ import safetensors.numpy
 
 from canary_checks import failure, result
 from canary_checks import vocabulary as v
+from canary_checks.contracts import stated
 from canary_checks.parity import distance
 
 SCHEMA: Literal["golden.modelrelease.dev/reference/v1"] = "golden.modelrelease.dev/reference/v1"
@@ -71,6 +72,8 @@ class RecordedOperation(v.Model):
     noise_norm_deviation: Deviation | None = None
     self_repeat: Repeat | None = None
     batch_invariance: BatchInvariance | None = None
+    told: stated.Statements | None = None
+    """What the server told of itself then."""
 
     @pydantic.model_validator(mode="after")
     def _items_are_distinct(self) -> Self:
@@ -129,6 +132,8 @@ class Recording:
         The token ids of each item, int32, or None when the server did not tell.
     digests
         Shape ``[items, 32]``, uint8: SHA-256 of what was sent, or None for a file without them.
+    told
+        What the server told of itself, or None when nobody asked.
     """
 
     items: tuple[str, ...]
@@ -139,6 +144,7 @@ class Recording:
     batch_invariance: BatchInvariance | None = None
     tokens: tuple[npt.NDArray[np.int32], ...] | None = None
     digests: npt.NDArray[np.uint8] | None = None
+    told: stated.Statements | None = None
 
     def take(self, rows: npt.NDArray[np.intp]) -> Self:
         """Return the recording of some rows, in their order."""
@@ -289,6 +295,7 @@ def _recording(name: str, said: RecordedOperation, tensors: dict[str, npt.NDArra
         batch_invariance=said.batch_invariance,
         tokens=_tokens(name, len(said.items), tensors),
         digests=_digests(name, len(said.items), tensors),
+        told=said.told,
     )
 
 

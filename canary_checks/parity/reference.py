@@ -128,6 +128,7 @@ def new(
                 noise_norm_deviation=made.noise[1] if made.noise else None,
                 self_repeat=made.self_repeat,
                 batch_invariance=made.batch_invariance,
+                told=made.told,
             )
             for name, made in recordings.items()
         },

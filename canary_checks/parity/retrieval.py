@@ -6,25 +6,25 @@ new space has to find nearly as much as the old one did.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from canary_checks import schema
-from canary_checks import vocabulary as v
 from canary_checks.golden import pack as golden_pack
 from canary_checks.parity import distance
 
-K: Final = 10
-LEAST_QUERIES: Final = 10
-"""Fewer known queries say nothing: the check has no data then."""
-LEAST_SHARE: Final = 0.95
-"""What part of the old space's recall and precision the new one has to reach."""
+LEAST_DOCUMENTS: Final = 10
+"""For each of the k nearest there are so many documents at least: by chance a search then finds 10 %."""
+_BLOCK: Final = 64
+"""Queries that are searched with at once: 5 MiB of distances for 10 000 documents."""
+_DECIMALS: Final = 12
+"""Distances that differ by less are the same: beyond that, a product's rounding would break ties."""
 
 Vectors = npt.NDArray[np.float32]
 Scalars = npt.NDArray[np.float64]
+Columns = npt.NDArray[np.intp]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +38,15 @@ class Known:
     documents
         Items that are searched in.
     relevant
-        Shape ``[queries, documents]``: which document each query should find.
+        Of each query: which documents it should find; never itself.
+    own
+        Shape ``[queries]``: which document a query itself is, or -1.
     """
 
     queries: tuple[golden_pack.Item, ...]
     documents: tuple[golden_pack.Item, ...]
-    relevant: npt.NDArray[np.bool_]
+    relevant: tuple[Columns, ...]
+    own: Columns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Found:
     Attributes
     ----------
     recall
-        Shape ``[queries]``: which share of the relevant documents is among them; NaN where there are none.
+        Shape ``[queries]``: which share of the relevant documents is among them.
     precision
         Shape ``[queries]``: which share of them is relevant.
     """
@@ -72,91 +75,77 @@ def known(items: Sequence[golden_pack.Item]) -> Known:
 
     Returns
     -------
-    The queries; their documents are all items that are no query, and those that a query should find.
+    The queries that expect another one of `items`; documents are all items that are no query, and those that
+    a query should find.
     """
-    queries = tuple(item for item in items if item.relevant)
-    wanted = {name for item in queries for name in item.relevant}
-    documents = tuple(item for item in items if not item.relevant or item.id in wanted)
+    there = {item.id for item in items}
+    answers = {item.id: there.intersection(item.relevant) - {item.id} for item in items}
+    queries = tuple(item for item in items if answers[item.id])
+    wanted = set().union(*answers.values())
+    documents = tuple(item for item in items if not answers[item.id] or item.id in wanted)
     place = {item.id: column for column, item in enumerate(documents)}
-    relevant = np.zeros((len(queries), len(documents)), dtype=np.bool_)
-    for row, query in enumerate(queries):
-        relevant[row, [place[name] for name in query.relevant if name in place]] = True
-    return Known(queries, documents, relevant)
+    return Known(
+        queries,
+        documents,
+        tuple(np.array(sorted(place[name] for name in answers[one.id]), dtype=np.intp) for one in queries),
+        np.array([place.get(query.id, -1) for query in queries], dtype=np.intp),
+    )
 
 
-def search(asked: Known, vectors: Mapping[str, Vectors], k: int = K) -> Found:
-    """Search with every query whose answers are among the documents.
+def search(asked: Known, queries: Vectors, documents: Vectors, ks: Sequence[int]) -> dict[int, Found]:
+    """Search with every query, exactly.
 
     Parameters
     ----------
     asked
         What is known.
-    vectors
-        By the id of an item: shape ``[d]``, one space. Items without a finite vector are never found, and
-        find nothing.
-    k
-        How many documents are looked at, at least 1.
+    queries, documents
+        Shape ``[queries, d]`` and ``[documents, d]``, one space, in the order of `asked`. A row that is not
+        finite is never found, and finds nothing.
+    ks
+        How many documents are looked at, each at least 1.
 
     Returns
     -------
-    One value for each query; a document does not find itself. Ties are broken against the query.
+    For each of `ks` one value for each query. A document does not find itself. Of documents at the same
+    distance the relevant ones count as the last.
     """
-    blank = np.full(max((len(x) for x in vectors.values()), default=1), np.nan, dtype=np.float32)
-    if not asked.queries:
-        return Found(np.empty(0), np.empty(0))
-    ours, theirs = (
-        np.stack([vectors.get(item.id, blank) for item in side]) for side in (asked.queries, asked.documents)
-    )
-    apart = distance.every_pair(ours, theirs)
-    own = np.array([[query.id == document.id for document in asked.documents] for query in asked.queries])
-    relevant = asked.relevant & ~own
-    apart = np.where(np.isnan(apart) | own, np.inf, apart)
-    # Of documents at the same distance the relevant one counts as the last.
-    order = np.lexsort((relevant, apart), axis=1)[:, :k]
-    hits = np.take_along_axis(relevant & np.isfinite(apart), order, axis=1).sum(axis=1)
-    wanted = relevant.sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        recall = np.where(wanted > 0, hits / wanted, np.nan)
-    return Found(recall=recall, precision=np.where(wanted > 0, hits / order.shape[1], np.nan))
+    places = [np.full(len(columns), np.inf) for columns in asked.relevant]
+    theirs = distance.directions(documents)
+    lost = np.isnan(theirs).any(axis=1)
+    theirs[lost] = 0.0
+    for start in range(0, len(asked.queries), _BLOCK):
+        ours = distance.directions(queries[start : start + _BLOCK])
+        with np.errstate(invalid="ignore"):
+            near = np.round(ours @ theirs.T, _DECIMALS)
+        near[:, lost] = -np.inf
+        for offset, row in enumerate(near):
+            query = start + offset
+            if asked.own[query] >= 0:
+                row[asked.own[query]] = -np.inf
+            places[query] = _places(row, asked.relevant[query])
+    wanted = np.array([len(columns) for columns in asked.relevant], dtype=np.float64)
+    found = {}
+    for k in ks:
+        hits = np.array([float((place < k).sum()) for place in places])
+        found[k] = Found(recall=hits / wanted, precision=hits / k)
+    return found
 
 
-def judge(candidate: Found, stable: Found, k: int = K) -> tuple[schema.Gate, ...]:
-    """Compare what two spaces find with the same queries.
+def _places(near: Scalars, relevant: Columns) -> Scalars:
+    """Return at which place each relevant document is found, from 0, behind all that are as near.
 
     Parameters
     ----------
-    candidate, stable
-        What each found; the same queries in the same order.
-    k
-        How many documents were looked at.
-
-    Returns
-    -------
-    A gate on the mean recall and one on the mean precision, ``NoData`` with fewer than `LEAST_QUERIES`
-    queries that both sides could be asked.
+    near
+        Shape ``[documents]``: the larger the nearer; not finite where nothing can be found.
+    relevant
+        Which documents.
     """
-    both = np.isfinite(candidate.recall) & np.isfinite(stable.recall)
-    samples = int(both.sum())
-    return tuple(
-        _at_least(f"{name}At{k}", ours[both], theirs[both], samples)
-        for name, ours, theirs in (
-            ("Recall", candidate.recall, stable.recall),
-            ("Precision", candidate.precision, stable.precision),
-        )
-    )
-
-
-def _at_least(metric: str, ours: Scalars, theirs: Scalars, samples: int) -> schema.Gate:
-    observed = float(ours.mean()) if samples else float("nan")
-    limit = LEAST_SHARE * float(theirs.mean()) if samples else float("nan")
-    verdict = v.Verdict.PASS if observed >= limit else v.Verdict.FAIL
-    return schema.Gate(
-        metric=metric,
-        against="Stable",
-        verdict=verdict if samples >= LEAST_QUERIES else v.Verdict.NO_DATA,
-        observed=v.number(observed),
-        operator=">=",
-        limit=v.number(limit),
-        basis=v.Basis.CALIBRATED,
-        samples=samples,
-    )
+    own = near[relevant]
+    others = np.delete(near, relevant)
+    # Among the relevant ones the order does not matter: each has its place behind those before it.
+    order = np.argsort(-own, kind="stable")
+    places = np.empty(len(relevant))
+    places[order] = [float((others >= own[column]).sum()) + rank for rank, column in enumerate(order)]
+    return np.where(np.isfinite(own), places, np.inf)

@@ -34,6 +34,20 @@ class Outputs:
     refused: npt.NDArray[np.bool_]
 
 
+async def warm_up(client: clients.EmbeddingClient, golden: selection.Selection) -> None:
+    """Send one batch that is not judged.
+
+    Servers load, compile and choose kernels at their first request: it may take minutes, and be computed
+    otherwise than all that follow.
+
+    Raises
+    ------
+    CheckError
+        The server cannot be asked; what it refuses is left to the judged requests.
+    """
+    await client.warm_up([golden.input(item) for item in golden.items[:BATCH]])
+
+
 async def ask(
     client: clients.EmbeddingClient,
     golden: selection.Selection,

@@ -73,7 +73,13 @@ async def probe(
     found = await _probe_outputs(client, asked, golden)
     if context is None:
         return found
-    told = await statements.examine(client, golden, context)
+    try:
+        told = await statements.examine(client, golden, context)
+    except failure.CheckError as error:
+        if found.verdict is not v.Verdict.FAIL:
+            raise
+        # What is broken is broken, whatever else could not be asked.
+        return dataclasses.replace(found, message=v.sentence(f"{found.message}; {error.message}"))
     judged = found.gates + told.gates
     verdict = gates.verdict_of(judged)
     broken = gates.verdict_of(told.gates) is v.Verdict.FAIL
@@ -86,6 +92,7 @@ async def probe(
         reason=reason,
         message=v.sentence("; ".join(parts)),
         gates=judged,
+        measurements=(*found.measurements, *told.measurements),
         diagnosis=_blame(told.cause) or found.diagnosis,
     )
 
@@ -127,6 +134,7 @@ async def _probe_outputs(
     tolerance = numeric.TOLERANCES[asked.numeric_class]
     seen = _Seen()
     items = [golden.items[row] for row in golden.sample(_PER_STRATUM, without=_MAY_BE_REFUSED)]
+    await asking.warm_up(client, golden)
     for start in range(0, len(items), asking.BATCH):
         await _ask(client, golden, items[start : start + asking.BATCH], await client.model(), seen)
     dimensions = _dimensions(seen, asked.contract.dimensions)

@@ -25,7 +25,8 @@ from canary_checks.parity import (
     numeric,
     reference,
 )
-from canary_checks.probes import asking, finding, parity_report
+from canary_checks.probes import asking, finding, parity_report, telling
+from canary_checks.trace import client as tracing
 
 ADJUSTABLE: Final = frozenset({gates.COSINE_DISTANCE_WORST, gates.NORM_DEVIATION_WORST})
 _NOISE_PER_STRATUM: Final = 3
@@ -48,6 +49,7 @@ async def probe(
     asked: request.CheckRequest,
     golden: selection.Selection,
     against: Sequence[comparison.Opponent],
+    probe_endpoint: tracing.TraceClient | None = None,
 ) -> finding.Finding:
     """Embed the whole golden set and compare it with every reference.
 
@@ -61,6 +63,8 @@ async def probe(
         What to send.
     against
         References with the same items. None is allowed when recording: the outputs must then be finite.
+    probe_endpoint
+        Of the server, where it has one: what it tells is recorded with the outputs.
 
     Returns
     -------
@@ -76,6 +80,7 @@ async def probe(
         raise failure.CheckError(
             "ReferenceMissing", "there is no reference to compare with", verdict=v.Verdict.NO_DATA
         )
+    await asking.warm_up(client, golden)
     outputs = await asking.ask(client, golden, golden.items)
     answered = outputs.vectors[~outputs.refused]
     bad = int((~distance.finite_rows(answered)).sum())
@@ -88,7 +93,9 @@ async def probe(
         judged.extend(compared.gates)
     recorded = None
     if asked.record and gates.verdict_of(judged) is v.Verdict.PASS:
-        steady, recorded = await _record(client, asked, golden, outputs)
+        steady, made = await _record(client, asked, golden, outputs)
+        told = made is not None and asked.record_statements
+        recorded = await telling.record(client, golden, made, probe_endpoint) if made and told else made
         judged.append(steady)
     broken = next((c for c in comparisons if c.failed.any()), None)
     blame = await _diagnose(client, golden, outputs, broken, asked) if broken else None

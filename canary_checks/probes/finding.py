@@ -4,7 +4,7 @@ import dataclasses
 
 from canary_checks import schema
 from canary_checks import vocabulary as v
-from canary_checks.parity import reference
+from canary_checks.parity import comparison, reference
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,12 @@ class Finding:
         How many golden items were sent.
     recorded
         The golden outputs, when recording was asked for.
+    pictures
+        Thumbnails of the worst images beside stable's.
+    payload
+        A reference of another kind, as the file that is kept.
+    comparisons
+        The rows behind the judgement, for what is measured across operations; no part of a result.
     """
 
     verdict: v.Verdict
@@ -37,3 +43,6 @@ class Finding:
     series: dict[str, tuple[v.Number, ...]] = dataclasses.field(default_factory=dict)
     references: tuple[schema.Party, ...] = ()
     recorded: reference.Recording | None = None
+    pictures: tuple[schema.PicturePair, ...] = ()
+    payload: bytes | None = None
+    comparisons: tuple[comparison.Comparison, ...] = ()

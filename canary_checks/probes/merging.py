@@ -1,10 +1,13 @@
 """The findings of several operations of one endpoint as one: the worst verdict, and everybody's evidence."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from canary_checks import vocabulary as v
 from canary_checks.parity import gates
 from canary_checks.probes import finding
+
+_MESSAGE: Final = 512
 
 
 def merge(found: Mapping[str, finding.Finding]) -> finding.Finding:
@@ -26,7 +29,7 @@ def merge(found: Mapping[str, finding.Finding]) -> finding.Finding:
     return finding.Finding(
         verdict=worst.verdict,
         reason=worst.reason,
-        message="; ".join(f"{name}: {sentence}" for name, sentence in sentences.items()),
+        message=_together(sentences),
         gates=tuple(
             gate.model_copy(update={"operation": name}) for name, one in found.items() for gate in one.gates
         ),
@@ -44,7 +47,23 @@ def merge(found: Mapping[str, finding.Finding]) -> finding.Finding:
         ),
         diagnosis=next((one.diagnosis for one in found.values() if one.diagnosis is not None), None),
         series=_series(found),
+        pictures=tuple(
+            pair.model_copy(update={"operation": name})
+            for name, one in found.items()
+            for pair in one.pictures
+        ),
         references=worst.references or next((one.references for one in found.values() if one.references), ()),
+    )
+
+
+def _together(sentences: Mapping[str, str]) -> str:
+    """Return what every operation says, each cut to its share where all of it is too long."""
+    whole = "; ".join(f"{name}: {sentence}" for name, sentence in sentences.items())
+    if len(whole) <= _MESSAGE:
+        return whole
+    room = _MESSAGE // len(sentences) - len("; ")
+    return v.sentence(
+        "; ".join(v.sentence(f"{name}: {sentence}", room) for name, sentence in sentences.items())
     )
 
 

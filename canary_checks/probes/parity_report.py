@@ -75,6 +75,7 @@ def conclude(
         },
         references=tuple(c.opponent.party for c in comparisons),
         recorded=recorded,
+        comparisons=tuple(comparisons),
     )
 
 

@@ -88,6 +88,7 @@ async def probe(
     limits = gates.Limits(asked.gates, ADJUSTABLE)
     tolerance = numeric.TOLERANCES[asked.numeric_class]
     items = _sample(golden)
+    await asking.warm_up(client, golden)
     first = await asking.ask(client, golden, items)
     second = await asking.ask(client, golden, items)
     answered = ~(first.refused & second.refused)

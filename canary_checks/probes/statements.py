@@ -1,52 +1,50 @@
 """What a served process tells of itself, against what a reference told and what the manifest pins.
 
-Exact, and free of any tolerance: token ids of locked texts, named fields of the preprocessing contract, the
-packages and the accelerator, the schema of the API, and the digests of files.
+Exact, and free of any tolerance: token ids of locked texts, tensors of locked images, named fields of the
+preprocessing contract, the packages and the accelerator, the schema of the API, and the digests of files.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from canary_checks import failure, inputs, schema
+from canary_checks import probing, request, schema
 from canary_checks.clients import client as clients
-from canary_checks.contracts import difference, fields, process
+from canary_checks.contracts import difference, fields, stated
 from canary_checks.golden import selection
 from canary_checks.parity import gates, reference
-from canary_checks.trace import blame, compare, tokens
+from canary_checks.probes import pictures, telling
+from canary_checks.trace import blame, tokens
 from canary_checks.trace import client as tracing
 
 TOKEN_DIFFERENCES: Final = "TokenDifferingItems"
-_STAGE: Final = "text.tokens"
-_AT_ONCE: Final = 64
-"""Texts that are tokenized by one request."""
+_F: Final = fields.Field
+_OF_TOKENS: Final = frozenset(
+    {
+        _F.TOKENIZER_TYPE, _F.VOCABULARY_DIGEST, _F.VOCABULARY_SIZE, _F.MERGES_DIGEST, _F.ADDED_TOKENS_DIGEST,
+        _F.SPECIAL_TOKENS, _F.NORMALIZER, _F.LOWERCASE, _F.STRIP_ACCENTS, _F.PRE_TOKENIZER, _F.POST_PROCESSOR,
+        _F.MAX_LENGTH, _F.TRUNCATION_SIDE, _F.PADDING_SIDE, _F.PROMPT_TEMPLATE,
+    }
+)  # fmt: skip
+_OF_PIXELS: Final = frozenset(
+    {
+        _F.IMAGE_SIZE, _F.RESIZE_FILTER, _F.ANTIALIAS, _F.CROP, _F.VALUE_SCALE, _F.MEAN, _F.STD,
+        _F.CHANNEL_ORDER, _F.AXIS_ORDER, _F.COLOUR_PROFILE, _F.DTYPE,
+    }
+)  # fmt: skip
 
 Stated = Mapping[str, fields.Value]
 
 
 @dataclasses.dataclass(frozen=True)
-class Statements:
-    """What one process tells of itself; what it does not tell is empty.
+class Pins:
+    """What the manifest states; names as in `stated.Statements`.
 
     Attributes
     ----------
-    preprocessing, environment
-        By canonical and by dotted name.
-    interface
-        Inputs and outputs of its API, by dotted name.
-    files
-        SHA-256 of the files that it, or the init container of its pod, read.
+    expected
+        Fields that are changed on purpose without being pinned.
     """
-
-    preprocessing: Stated = dataclasses.field(default_factory=dict)
-    environment: Stated = dataclasses.field(default_factory=dict)
-    interface: Stated = dataclasses.field(default_factory=dict)
-    files: Stated = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class Pins:
-    """What the manifest states, and which changes were announced; names as in `Statements`."""
 
     preprocessing: Stated = dataclasses.field(default_factory=dict)
     environment: Stated = dataclasses.field(default_factory=dict)
@@ -55,12 +53,23 @@ class Pins:
     expected: frozenset[str] = frozenset()
 
 
-_METRICS: Final = {
-    "preprocessing": ("PreprocessingChanges", "the preprocessing"),
-    "environment": ("EnvironmentChanges", "the environment"),
-    "interface": ("InterfaceChanges", "the schema of the API"),
-    "files": ("FileChanges", "files"),
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """One kind of statement: the metric of its gate and of what is only told, and its words."""
+
+    gate: str
+    reported: str
+    words: str
+
+
+_KINDS: Final = {
+    "preprocessing": _Kind("PreprocessingChanges", "PreprocessingReportedChanges", "the preprocessing"),
+    "environment": _Kind("EnvironmentChanges", "EnvironmentReportedChanges", "the environment"),
+    "interface": _Kind("InterfaceChanges", "InterfaceReportedChanges", "the schema of the API"),
+    "files": _Kind("FileChanges", "FileReportedChanges", "files"),
 }
+_NEAREST: Final[tuple[gates.Against, ...]] = ("Stable", "Recorded", "Anchor")
+"""Whose statements a change is told against: the first that told any."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,9 +79,7 @@ class Context:
     Attributes
     ----------
     recorded
-        References with token ids, by whose they are.
-    before
-        What the reference told.
+        References, by whose they are, with their token ids and what their servers told.
     pins
         What the manifest states.
     probe
@@ -82,17 +89,46 @@ class Context:
     """
 
     recorded: Mapping[gates.Against, reference.Recording] = dataclasses.field(default_factory=dict)
-    before: Statements | None = None
     pins: Pins = dataclasses.field(default_factory=Pins)
     probe: tracing.TraceClient | None = None
-    files: Stated | None = None
+    files: Mapping[str, str] | None = None
+
+    @property
+    def nearest(self) -> stated.Statements | None:
+        """What the reference told that a candidate's changes are told against."""
+        told = (self.recorded[who].told for who in _NEAREST if who in self.recorded)
+        return next((one for one in told if one is not None), None)
+
+
+def context(
+    asked: request.CheckRequest,
+    recorded: Mapping[gates.Against, reference.Recording],
+    probe: tracing.TraceClient | None,
+) -> Context:
+    """Make the context of a request.
+
+    Parameters
+    ----------
+    asked
+        The request, with the pins of the manifest.
+    recorded
+        References of the operation that can be used.
+    probe
+        Of the candidate's probe endpoint.
+    """
+    pins = Pins(
+        preprocessing=stated.bounded(probing.preprocessing(asked.contract.preprocess or {})),
+        environment=stated.bounded(asked.contract.environment or {}),
+    )
+    return Context(recorded=recorded, pins=pins, probe=probe)
 
 
 @dataclasses.dataclass(frozen=True)
 class Told:
-    """What was found: gates, one sentence for each thing that changed, and the cause of other token ids."""
+    """What was found: gates, what changed without one, a sentence for each, and the cause of other inputs."""
 
     gates: tuple[schema.Gate, ...]
+    measurements: tuple[schema.Measurement, ...]
     sentences: tuple[str, ...]
     cause: blame.Blame | None
 
@@ -105,7 +141,7 @@ async def examine(client: clients.EmbeddingClient, golden: selection.Selection, 
     client
         Of one of its operations.
     golden
-        The texts whose token ids a reference may hold.
+        The items whose token ids and tensors a reference may hold.
     context
         What it is judged by.
 
@@ -114,55 +150,38 @@ async def examine(client: clients.EmbeddingClient, golden: selection.Selection, 
     CheckError
         The candidate cannot be asked.
     """
-    judged, sentences = judge(await tell(client, context.probe, context.files), context.before, context.pins)
+    told = await telling.tell(client, golden, context.probe, context.files)
+    judged, sentences, measurements = judge(told, context.nearest, context.pins)
     cause = None
     for against, recorded in context.recorded.items():
+        announced = frozenset(_announced(told, recorded.told, context.pins))
         found = await judge_tokens(client, golden, recorded, against=against, probe=context.probe)
-        if found is not None:
-            gate, sentence, blamed = found
-            judged.append(gate)
+        for gate, sentence, blamed, names in (
+            *([(*found, _OF_TOKENS)] if found is not None else []),
+            *((*one, _OF_PIXELS) for one in pictures.judge(told, recorded.told, against)),
+        ):
+            on_purpose = sorted(announced & names)
+            if sentence and on_purpose:
+                sentences.append(f"{sentence}, as {', '.join(on_purpose)} is stated anew")
+                continue
+            judged += [gate] if gate is not None else []
             cause = cause or blamed
             sentences += [sentence] if sentence else []
-    return Told(tuple(judged), tuple(sentences), cause)
+    return Told(tuple(judged), tuple(measurements), tuple(dict.fromkeys(sentences)), cause)
 
 
-async def tell(
-    client: clients.EmbeddingClient,
-    probe: tracing.TraceClient | None = None,
-    files: Stated | None = None,
-) -> Statements:
-    """Ask a process what it tells of itself.
-
-    Parameters
-    ----------
-    client
-        Of one of its operations.
-    probe
-        Of its probe endpoint, where it has one.
-    files
-        Digests that are known from elsewhere (the pod's init container); they win over what it says.
-
-    Raises
-    ------
-    CheckError
-        It cannot be asked.
-    """
-    interface = await client.describe()
-    if probe is None:
-        return Statements(interface=interface, files=files or {})
-    info = await probe.info()
-    return Statements(
-        preprocessing=process.preprocessing(info).fields,
-        environment=process.environment(info),
-        interface=interface,
-        files=files or process.files(info),
-    )
+def _announced(told: stated.Statements, before: stated.Statements | None, pins: Pins) -> Iterator[str]:
+    """Return the fields that the manifest states, and that are not what the reference told."""
+    known = before.preprocessing if before is not None else {}
+    for name in {*pins.preprocessing, *pins.expected}:
+        if name in known and name in told.preprocessing and known[name] != told.preprocessing[name]:
+            yield name
 
 
 def judge(
-    candidate: Statements, before: Statements | None, pins: Pins | None = None
-) -> tuple[list[schema.Gate], list[str]]:
-    """Judge everything that a candidate tells.
+    candidate: stated.Statements, before: stated.Statements | None, pins: Pins | None = None
+) -> tuple[list[schema.Gate], list[str], list[schema.Measurement]]:
+    """Judge the named fields that a candidate tells.
 
     Parameters
     ----------
@@ -175,71 +194,38 @@ def judge(
 
     Returns
     -------
-    One gate for each kind of statement that is pinned or that both sides tell, and one sentence for each that
-    changed. What is not pinned never fails: parity judges what it does.
+    One gate for each kind of statement that is pinned or that both sides tell, one sentence for each that
+    changed, and the number of changes that neither break a pin nor are expected. What is not pinned never
+    fails: parity judges what it does.
     """
-    stated = pins or Pins()
-    judged, sentences = [], []
-    for kind, (metric, what) in _METRICS.items():
-        after, pinned = getattr(candidate, kind), getattr(stated, kind)
+    must = pins or Pins()
+    judged, sentences, measurements = [], [], []
+    for kind, said in _KINDS.items():
+        after, pinned = getattr(candidate, kind), getattr(must, kind)
         known = getattr(before, kind) if before is not None else {}
         if not pinned and not (after and known):
             continue
-        found = difference.compare(known or None, after, pinned=pinned, expected=stated.expected)
+        found = difference.compare(
+            probing.as_pinned(known, pinned) or None,
+            probing.as_pinned(after, pinned),
+            pinned=pinned,
+            expected=must.expected,
+        )
         broken = len(found.of(difference.Standing.PINNED))
-        # Pinned and not told is no evidence of anything: no samples.
-        judged.append(gates.exactly(metric, broken, 0, samples=0 if found.unknown else found.compared))
-        if found.changes or found.unknown:
-            sentences.append(f"{what}: {found.sentence()}")
-    return judged, sentences
-
-
-async def token_ids(
-    client: clients.EmbeddingClient, texts: Mapping[str, str], probe: tracing.TraceClient | None = None
-) -> dict[str, tuple[int, ...]] | None:
-    """Ask the served process for the token ids of some texts.
-
-    Parameters
-    ----------
-    client
-        Of the server.
-    texts
-        By item.
-    probe
-        Of its probe endpoint, which is asked where the protocol has no such route.
-
-    Returns
-    -------
-    Ids by item; None when the server does not tell.
-
-    Raises
-    ------
-    CheckError
-        It cannot be asked, or answers another number of texts.
-    """
-    found: dict[str, tuple[int, ...]] = {}
-    names = list(texts)
-    for start in range(0, len(names), _AT_ONCE):
-        part = names[start : start + _AT_ONCE]
-        answered = await client.tokenize([texts[name] for name in part])
-        if answered is None:
-            return await _traced(probe, texts) if probe is not None else None
-        if len(answered) != len(part):
-            raise failure.CheckError(
-                "ResponseInvalid", f"the server tokenized {len(part)} texts into {len(answered)} lists of ids"
+        reported = len(found.of(difference.Standing.REPORTED))
+        # Pinned and not told is no evidence of anything, nor is what files say: no samples.
+        from_files = candidate.artifact_only and kind != "interface"
+        evidence = broken or not (found.unknown or from_files)
+        judged.append(gates.exactly(said.gate, broken, 0, samples=found.compared if evidence else 0))
+        if known:
+            measurements.append(
+                schema.Measurement(metric=said.reported, samples=found.compared, max=float(reported))
             )
-        found |= dict(zip(part, answered, strict=True))
-    return found or None
-
-
-async def _traced(probe: tracing.TraceClient, texts: Mapping[str, str]) -> dict[str, tuple[int, ...]] | None:
-    info = await probe.info()
-    if _STAGE not in info.stages or info.source != "Process":
-        # What the model's files say may fail elsewhere, and passes nowhere in place of the process.
-        return None
-    made = await probe.digests({name: inputs.Text(text) for name, text in texts.items()}, [_STAGE])
-    found = compare.ids_of({name: stages[_STAGE] for name, stages in made.items() if _STAGE in stages})
-    return found if len(found) == len(texts) else None
+        if found.changes or found.unknown:
+            sentences.append(f"{said.words}: {found.sentence()}")
+        if from_files and not broken:
+            sentences.append(f"{said.words}: told by the model's files, and not by the served process")
+    return judged, sentences, measurements
 
 
 async def judge_tokens(
@@ -282,7 +268,7 @@ async def judge_tokens(
         if not refused
     }
     texts = {name: golden.items[golden.rows[name]].text for name in told}
-    ours = await token_ids(client, texts, probe)
+    ours = await telling.token_ids(client, texts, probe)
     if ours is None:
         return None
     found = tokens.compare(told, ours)
@@ -292,7 +278,7 @@ async def judge_tokens(
     changed = tokens.variants(texts)
     names = {f"{variant}/{name}": text for variant, of in changed.items() for name, text in of.items()}
     asked: dict[str, dict[str, tuple[int, ...]]] = {}
-    for key, ids in (await token_ids(client, names, probe) or {}).items():
+    for key, ids in (await telling.token_ids(client, names, probe) or {}).items():
         variant, _, name = key.partition("/")
         asked.setdefault(variant, {})[name] = ids
     cause = tokens.explain(told, ours, _recorded_twins(told, texts, changed), asked)

@@ -21,6 +21,7 @@ _STEPS: Final = 400
 """Distinct positions in one row: points closer together than that are drawn once, as one."""
 _DECADES_BELOW: Final = 6
 _DECADES_ABOVE: Final = 3
+_RELATIVE: Final = "log₁₀ |‖candidate‖ / ‖reference‖ − 1|"
 
 LIMITS: Final = {
     "cosineDistance": "CosineDistanceWorst",
@@ -28,7 +29,10 @@ LIMITS: Final = {
     "repeatDistance": "RepeatDistanceWorst",
     "repeatNormDeviation": "RepeatNormDeviationWorst",
     "batchDistance": "BatchDistanceWorst",
+    "latencyMilliseconds": "LatencyP95Milliseconds",
 }
+_BESIDE: Final = {"latencyMilliseconds": ("recordedLatencyMilliseconds", "recorded")}
+"""Series whose chart has another one's values as one more strip, with that strip's label."""
 STRATUM: Final = "stratum"
 """The series that says of each row which of the result's strata it is in."""
 
@@ -152,9 +156,8 @@ def by_stratum(result: schema.CheckResult) -> list[Chart]:
     charts = []
     for one in named(result):
         limit = _limit(result, one)
-        charts.append(
-            _chart(_title(one), one.quantity, _groups(result, one), limit, names_failed=limit is not None)
-        )
+        groups = _groups(result, one) | _beside(result, one)
+        charts.append(_chart(_title(one), one.quantity, groups, limit, names_failed=limit is not None))
     return charts
 
 
@@ -235,6 +238,12 @@ def _groups(result: schema.CheckResult, one: Named) -> dict[str, tuple[v.Number,
     return {name: tuple(values) for name, values in groups.items()}
 
 
+def _beside(result: schema.CheckResult, one: Named) -> dict[str, tuple[v.Number, ...]]:
+    name, label = _BESIDE.get(one.quantity, ("", ""))
+    values = result.series.get(f"{one.operation}:{name}" if one.operation else name, ())
+    return {label: values} if values else {}
+
+
 def _chart(
     title: str,
     quantity: str,
@@ -245,10 +254,10 @@ def _chart(
 ) -> Chart:
     axis = _axis([value for values in groups.values() for value in values], limit)
     strips = tuple(_strip(label, values, axis, limit) for label, values in groups.items())
-    distance = quantity.lower().endswith("distance")
+    unit = "log₁₀(1 − cos)" if quantity.lower().endswith("distance") else _RELATIVE
     return Chart(
         title=title,
-        unit="log₁₀(1 − cos)" if distance else "log₁₀ |‖candidate‖ / ‖reference‖ − 1|",
+        unit="log₁₀ ms" if quantity in _BESIDE else unit,
         strips=strips,
         ticks=axis.ticks(),
         limit=axis.at(limit) if limit is not None and limit > 0 and names_failed else None,

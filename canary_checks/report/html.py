@@ -146,6 +146,8 @@ def _provenance(result: schema.CheckResult) -> list[_Fact]:
     ]
     if result.evidence is not None:
         facts.append(_Fact("evidence", result.evidence.digest, mono=True))
+        if result.evidence.path is not None:
+            facts.append(_Fact("on the evidence volume", result.evidence.path, mono=True))
     return facts
 
 

@@ -14,6 +14,20 @@ _METRICS: Final = {
     "UnitNormDeviationWorst": "distance from length 1, worst row",
     "RepeatDistanceWorst": "1 − cos when asked again, worst row",
     "RepeatNormDeviationWorst": "norm deviation when asked again, worst row",
+    "LatencyMilliseconds": "latency in ms",
+    "LatencyP50Milliseconds": "p50 latency in ms",
+    "LatencyP95Milliseconds": "p95 latency in ms",
+    "LatencyP99Milliseconds": "p99 latency in ms",
+    "LatencyP50Ratio": "p50 latency, ratio",
+    "LatencyP95Ratio": "p95 latency, ratio",
+    "LatencyP99Ratio": "p99 latency, ratio",
+    "ThroughputPerSecond": "requests per second",
+    "ClientLagMilliseconds": "how late the client was in ms, p95",
+    "ClientProcessorShare": "the client's share of a core",
+    "MixDistance": "distance of the mix to the golden set",
+    "MixUncovered": "mix without a golden item",
+    "MemoryGrowthSharePerHour": "memory growth per hour, share",
+    "SoakShare": "share of a whole soak",
     "BatchDistanceWorst": "1 − cos in another batch, worst row",
 }
 _BASES: Final = {
@@ -21,6 +35,7 @@ _BASES: Final = {
     v.Basis.CLASS_FLOOR: "floor of the numeric class",
     v.Basis.CALIBRATED: "calibrated by the reference's own noise",
     v.Basis.CLASS_CEILING: "ceiling of the numeric class",
+    v.Basis.DEFAULT: "default",
     v.Basis.EXACT: "exact",
 }
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|[0-9]+")
@@ -40,6 +55,13 @@ def number(value: v.Number | None) -> str:
         digits, exponent = f"{value:.2e}".split("e")
         return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}".replace("-", "−")
     return f"{value:.3g}".replace("-", "−")
+
+
+def between(gate: schema.Gate) -> str:
+    """Say between which bounds the truth lies, such as `` (1.39 to 1.6)``; empty where it was counted."""
+    if gate.low is None or gate.high is None or gate.low == gate.high:
+        return ""
+    return f" ({number(gate.low)} to {number(gate.high)})"
 
 
 def metric(name: str) -> str:

@@ -20,9 +20,11 @@ TOKEN_VARIABLE: Final = "MODELRELEASE_PROBE_TOKEN"
 SCHEMA: Final = "probe.modelrelease.dev/v1"
 
 _RESPONSE_LIMIT_BYTES: Final = 96 << 20
+_INFO_LIMIT_BYTES: Final = 4 << 20
 _TENSOR_LIMIT_BYTES: Final = 32 << 20
 _REQUEST_LIMIT_BYTES: Final = 16 << 20
 _ITEMS: Final = 32
+_UNAUTHORIZED: Final = frozenset({401, 403})
 _NOT_FOUND: Final = 404
 _BUSY: Final = 429
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -93,12 +95,17 @@ class TraceClient:
         busy_seconds: float = 30.0,
     ) -> None:
         self.sent = 0
+        self.failed = 0
+        self.retried = 0
         self._base = re.sub(r"/+$", "", url) + "/probe/v1"
+        # What messages show: a password in a URL is sent and appears in no result.
+        self._shown = re.sub(r"//[^/]*@", "//", self._base)
         self._patience = busy_seconds
         self._http = httpx.AsyncClient(
             trust_env=False,
             timeout=httpx.Timeout(read_seconds, connect=connect_seconds),
-            limits=httpx.Limits(max_connections=1),
+            # Servers close what is idle for 5 s: a connection is not used again shortly before.
+            limits=httpx.Limits(max_connections=1, keepalive_expiry=2.0),
             headers={
                 "accept-encoding": "identity",
                 "authorization": f"Bearer {token}",
@@ -128,10 +135,11 @@ class TraceClient:
         try:
             return Info.model_validate(answer)
         except pydantic.ValidationError as error:
+            self.failed += 1
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             raise failure.CheckError(
-                "ResponseInvalid", f"{self._base}/info is no {SCHEMA}: {where}: {first['msg']}"
+                "ResponseInvalid", f"{self._shown}/info is no {SCHEMA}: {where}: {first['msg']}"
             ) from error
 
     async def digests(
@@ -202,7 +210,7 @@ class TraceClient:
             }
         except (TypeError, LookupError, AttributeError) as error:
             raise failure.CheckError(
-                "ResponseInvalid", f"{self._base}/trace did not answer with the stages of each item"
+                "ResponseInvalid", f"{self._shown}/trace did not answer with the stages of each item"
             ) from error
         return {
             name: {stage: one for stage, one in made.items() if stage in stages}
@@ -210,57 +218,89 @@ class TraceClient:
         }
 
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Ask, and count: a request that reached the server and had no usable answer has failed."""
+        before = self.sent
+        try:
+            return await self._answer(method, path, body)
+        except failure.CheckError:
+            self.failed += self.sent > before
+            raise
+
+    async def _answer(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         content = None if body is None else json.dumps(body).encode()
         waited = 0.0
         while True:
-            status, headers, answer = await self._send(method, self._base + path, content)
+            status, headers, answer = await self._send(method, path, content)
             if status != _BUSY:
                 break
             pause = _pause(headers.get("retry-after", ""))
             waited += pause
             if waited > self._patience:
                 raise failure.CheckError(
-                    "EndpointError", f"{self._base} traces for somebody else since {waited:.0f} s"
+                    "EndpointError", f"{self._shown} traces for somebody else since {waited:.0f} s"
                 )
+            self.failed += 1
+            self.retried += 1
             await asyncio.sleep(pause)
+        if status in _UNAUTHORIZED:
+            raise failure.CheckError(
+                "ProbeUnavailable",
+                f"{self._shown} answers {status}: it refuses the token of {TOKEN_VARIABLE}",
+            )
         if status == _NOT_FOUND:
             raise failure.CheckError(
                 "ProbeUnavailable",
-                f"{self._base} answers 404: the server has no probe endpoint, or {TOKEN_VARIABLE} is not set"
+                f"{self._shown} answers 404: the server has no probe endpoint, or {TOKEN_VARIABLE} is not set"
                 " there, or is another one here",
             )
         if not 200 <= status < 300:  # noqa: PLR2004 - success, as HTTP has it
             said = v.sentence(answer[:400].decode("utf-8", "replace"), 200)
-            raise failure.CheckError("EndpointError", f"{self._base}{path} answered {status}: {said}")
+            raise failure.CheckError("EndpointError", f"{self._shown}{path} answered {status}: {said}")
         try:
-            decoded = json.loads(answer)
+            decoded = json.loads(answer, parse_constant=_no_constant)
         except (ValueError, RecursionError) as error:
-            raise failure.CheckError("ResponseInvalid", f"{self._base}{path} is not JSON") from error
+            raise failure.CheckError("ResponseInvalid", f"{self._shown}{path} is not JSON") from error
         if not isinstance(decoded, dict):
-            raise failure.CheckError("ResponseInvalid", f"{self._base}{path} is no JSON object")
+            raise failure.CheckError("ResponseInvalid", f"{self._shown}{path} is no JSON object")
         return decoded
 
-    async def _send(self, method: str, url: str, content: bytes | None) -> tuple[int, httpx.Headers, bytes]:
+    async def _send(self, method: str, path: str, content: bytes | None) -> tuple[int, httpx.Headers, bytes]:
+        limit = _INFO_LIMIT_BYTES if content is None else _RESPONSE_LIMIT_BYTES
         headers = {"content-type": "application/json"} if content is not None else {}
         try:
-            async with self._http.stream(method, url, content=content, headers=headers) as response:
-                self.sent += 1
+            self.sent += 1
+            async with self._http.stream(
+                method, self._base + path, content=content, headers=headers
+            ) as response:
                 parts: list[bytes] = []
                 size = 0
                 async for part in response.aiter_bytes():
                     size += len(part)
-                    if size > _RESPONSE_LIMIT_BYTES:
+                    if size > limit:
                         raise failure.CheckError(
-                            "ResponseInvalid", f"{url} answers more than {_RESPONSE_LIMIT_BYTES >> 20} MiB"
+                            "ResponseInvalid", f"{self._shown}{path} answers more than {limit >> 20} MiB"
                         )
                     parts.append(part)
                 return response.status_code, response.headers, b"".join(parts)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise failure.CheckError("EndpointUnreachable", f"{url} could not be connected to") from error
+            # It reached nobody.
+            self.sent -= 1
+            raise failure.CheckError(
+                "EndpointUnreachable", f"{self._shown}{path} could not be connected to"
+            ) from error
         except httpx.TimeoutException as error:
-            raise failure.CheckError("EndpointTimeout", f"{url} did not answer in time") from error
+            raise failure.CheckError(
+                "EndpointTimeout", f"{self._shown}{path} did not answer in time"
+            ) from error
         except httpx.HTTPError as error:
-            raise failure.CheckError("EndpointError", f"{url} broke the connection: {error}") from error
+            raise failure.CheckError(
+                "EndpointError", f"{self._shown}{path} broke the connection: {error}"
+            ) from error
+
+
+def _no_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
+    raise ValueError(name)
 
 
 def _parts(sizes: Mapping[str, int], limit: int) -> Iterator[list[str]]:

@@ -26,8 +26,8 @@ FAIL_ABOVE: Final = 0.02
 _CHANNELS: Final = 3
 _AXES: Final = 3
 # Of natural photos, in the two ranges that a tensor has before it is normalised.
-_SIGMA_OF_UNIT: Final = 0.269
-_SIGMA_OF_BYTES: Final = 68.6
+SIGMA_OF_UNIT: Final = 0.269
+SIGMA_OF_BYTES: Final = 68.6
 _LARGEST_NORMALISED: Final = 16.0
 _SAME_FACTOR: Final = 0.01
 
@@ -93,8 +93,8 @@ def sigma(images: Images) -> float:
     low = min((float(part.min()) for part in finite if part.size), default=0.0)
     high = max((float(part.max()) for part in finite if part.size), default=0.0)
     if max(high, -low) > _LARGEST_NORMALISED:
-        return _SIGMA_OF_BYTES
-    return _SIGMA_OF_UNIT if low >= 0.0 and high <= 1.0 else 1.0
+        return SIGMA_OF_BYTES
+    return SIGMA_OF_UNIT if low >= 0.0 and high <= 1.0 else 1.0
 
 
 def _errors(a: Array, b: Array, scale: float) -> tuple[float, float]:

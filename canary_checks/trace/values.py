@@ -13,9 +13,13 @@ import numpy.typing as npt
 from canary_checks import failure
 from canary_checks import vocabulary as v
 
-_DIMENSIONS: Final = 8
+MOST_DIMENSIONS: Final = 8
 _LARGEST_ID: Final = 2**31
 _WORD_BYTES: Final = 4
+# Of float32: whatever is larger is no mean of such numbers.
+_LARGEST_MEAN: Final = 3.5e38
+MOST_CHANNELS: Final = 64
+"""For so many places of the first axis an endpoint tells the mean."""
 
 Array = npt.NDArray[np.float32]
 
@@ -39,11 +43,15 @@ class Tensor:
         64 hex digits, of the little-endian float32 bytes in C order.
     data
         The array itself, or None when only the digest was asked for.
+    mean
+        Of each place of the first axis, the first 64 of them; empty where the endpoint tells none, or one
+        that is not finite.
     """
 
     shape: tuple[int, ...]
     sha256: str
     data: Array | None = None
+    mean: tuple[float, ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -105,13 +113,13 @@ def _tensor(given: dict[str, Any], stage: str) -> Tensor:
     shape, digest = given.get("shape"), given["sha256"]
     if (
         not isinstance(shape, list)
-        or len(shape) > _DIMENSIONS
+        or len(shape) > MOST_DIMENSIONS
         or not all(type(x) is int and 0 <= x < _LARGEST_ID for x in shape)
     ):
         raise _invalid(stage, "a `shape` that is none")
     if given.get("dtype") != "float32" or not isinstance(digest, str):
         raise _invalid(stage, "a `dtype` that is not float32 or a `sha256` that is no text")
-    tensor = Tensor(tuple(shape), digest)
+    tensor = Tensor(tuple(shape), digest, mean=_mean(given.get("mean")))
     if "data" not in given:
         return tensor
     try:
@@ -121,6 +129,15 @@ def _tensor(given: dict[str, Any], stage: str) -> Tensor:
     if len(raw) != tensor.size_bytes or hashlib.sha256(raw).hexdigest() != digest:
         raise _invalid(stage, "`data` of another length or digest than it says")
     return dataclasses.replace(tensor, data=np.frombuffer(raw, dtype="<f4").reshape(shape))
+
+
+def _mean(given: Any) -> tuple[float, ...]:
+    """Read the means, which explain and decide nothing: what are none are left out."""
+    if not isinstance(given, list) or len(given) > MOST_CHANNELS:
+        return ()
+    if not all(type(x) in {int, float} and abs(x) <= _LARGEST_MEAN for x in given):
+        return ()
+    return tuple(float(x) for x in given)
 
 
 def _invalid(stage: str, what: str) -> failure.CheckError:

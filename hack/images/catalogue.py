@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVER = "hack/images/infinity"
 CLIP = "hack/images/clip"
 MLSERVER = "hack/images/mlserver"
+PROBE = "hack/images/probe"
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,14 @@ IMAGES: Mapping[str, Image] = {
             "hack/loadgen/Dockerfile",
             "hack/loadgen",
             ("hack/loadgen/loadgen.py",),
+            parent="checks",
+        ),
+        Image("probe", f"{PROBE}/Dockerfile", PROBE, (f"{PROBE}/requirements.txt",), parent="checks"),
+        Image(
+            "renderer",
+            "hack/images/renderer/Dockerfile",
+            "hack/images/renderer",
+            ("hack/images/renderer/server.py",),
             parent="checks",
         ),
         MODEL_SERVER,

@@ -60,9 +60,10 @@ def test_every_image_has_a_key_of_its_own(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "images"),
     [
-        ("operator/module.py", {"operator", "checks", "checks-torch", "loadgen"}),
+        ("operator/module.py", {"operator", "checks", "checks-torch", "loadgen", "probe", "renderer"}),
         ("requirements/operator.txt", {"operator"}),
-        ("requirements/checks.txt", {"checks", "checks-torch", "loadgen"}),
+        ("requirements/checks.txt", {"checks", "checks-torch", "loadgen", "probe", "renderer"}),
+        ("hack/images/renderer/server.py", {"renderer"}),
         ("hack/loadgen/loadgen.py", {"loadgen"}),
         ("hack/images/infinity/torch.txt", {name for name in IMAGES if name.startswith(("minilm", "clip"))}),
         ("hack/images/infinity/variant.py", {name for name in IMAGES if name.startswith("minilm-")}),

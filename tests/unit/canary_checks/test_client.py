@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import socket
+import threading
 import time
 import tracemalloc
 import zlib
@@ -166,6 +167,16 @@ async def test_a_connection_that_nobody_takes_is_tried_again_and_was_no_request(
     assert (client.sent, client.failed, client.retried) == (0, 0, 3)
 
 
+@pytest.mark.parametrize("protocol", ["OpenAIEmbeddings", "TextEmbeddingsInference"])
+async def test_a_server_that_is_gone_is_not_said_to_list_no_model(protocol):
+    with toy_server.serving() as toy:
+        url = toy.url
+    async with client_of(url, protocol=v.Protocol(protocol), model=None) as client:
+        with pytest.raises(failure.CheckError, match="could not be connected to in 4 attempts") as caught:
+            await client.model()
+    assert caught.value.reason == "EndpointUnreachable"
+
+
 @pytest.mark.parametrize("url", ["http://x:port", "http://127.0.0.1:99999", "http://x:0"])
 def test_what_is_no_url_is_said_before_anything_is_sent(url):
     with pytest.raises(failure.CheckError, match="is no URL") as caught:
@@ -234,6 +245,39 @@ async def test_a_server_that_lists_no_model_needs_the_name():
             with pytest.raises(failure.CheckError, match="servedName"):
                 await client.embed([inputs.Text(t) for t in ["a cat"]])
     assert toy.bodies == []
+
+
+# --- Warming up -----------------------------------------------------------------------------------
+
+
+async def test_the_first_request_may_take_as_long_as_a_compiler_and_no_other_one():
+    compiled = threading.Event()
+
+    def first_slow(texts: list[str], whole: dict[str, Any]) -> dict[str, Any]:
+        if not compiled.is_set():
+            # Longer than any other request may take.
+            time.sleep(0.4)
+            compiled.set()
+        return whole
+
+    limits = transport.Limits(read_seconds=0.1, request_seconds=0.1, warm_up_seconds=30)
+    with toy_server.serving(alter=first_slow) as toy:
+        async with client_of(toy.url, limits=limits) as client:
+            await client.warm_up([inputs.Text("a")])
+            compiled.clear()
+            with pytest.raises(failure.CheckError) as caught:
+                await client.embed([inputs.Text("a")])
+    assert caught.value.reason == "EndpointTimeout"
+    assert (client.sent, client.failed) == (2, 1)
+
+
+async def test_what_is_refused_while_warming_up_is_left_to_be_judged():
+    with toy_server.serving(alter=lambda *_: answering({"error": "too long"}, 413)) as toy:
+        async with client_of(toy.url) as client:
+            await client.warm_up([inputs.Text("a")])
+            with pytest.raises(clients.Refused):
+                await client.embed([inputs.Text("a")])
+    assert len(toy.bodies) == 2
 
 
 # --- Bad servers ----------------------------------------------------------------------------------

@@ -311,7 +311,7 @@ async def test_casing_names_the_strata_that_moved(recorded):
 
 async def test_a_failure_stands_when_the_server_dies_before_the_second_look(recorded):
     with toy_server.serving(model=toy_server.ToyModel(lower=False)) as toy:
-        toy.alter = lambda _, whole: whole if len(toy.bodies) <= 18 else (500, b"")
+        toy.alter = lambda _, whole: whole if len(toy.bodies) <= 1 + 18 else (500, b"")
         found = await verdict(toy, "EmbeddingParity", references=[recorded])
     assert (found.verdict, found.requests.failed) == ("Fail", 1)
     assert found.diagnosis is not None

@@ -7,6 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import hypothesis
+import pydantic
 import pytest
 from hypothesis import strategies as st
 
@@ -40,7 +41,7 @@ class Page(parser.HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
-        if tag != "meta":
+        if tag not in {"meta", "img"}:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -341,6 +342,19 @@ def test_results_are_read_from_every_text_that_holds_them():
         assert reading.results(text.encode(), "text") == expected
     message = result.to_termination_message(one)
     assert reading.results(message.encode(), "text")[0].verdict == "Fail"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_worst_pairs_stand_side_by_side(text):
+    pair = {"item": "p-001", "caption": text, "stable": "AAAA", "candidate": "BBBB"}
+    page = Page(html.render([full(pictures=[pair])]))
+    assert page.open == []
+    assert [attributes for tag, attributes in page.elements if tag == "img"] == [
+        {"alt": "stable", "src": "data:image/webp;base64,AAAA"},
+        {"alt": "candidate", "src": "data:image/webp;base64,BBBB"},
+    ]
+    with pytest.raises(pydantic.ValidationError):
+        full(pictures=[pair | {"stable": '" onload="x'}])
 
 
 @hypothesis.given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))

@@ -74,7 +74,12 @@ def built(case: dict[str, Any]) -> schema.CheckResult:
             "left": ["C" * 64] * 16,
             "next": [remark] * 4,
         },
-        "evidence": {"digest": asking.DIGEST, "sizeBytes": 10_000_000, "truncated": True},
+        "evidence": {
+            "digest": asking.DIGEST,
+            "sizeBytes": 10_000_000,
+            "truncated": True,
+            "path": "p" * 1000,
+        },
     }
     return asking.a_result(
         case["verdict"],

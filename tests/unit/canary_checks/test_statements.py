@@ -7,6 +7,7 @@ import pytest
 
 from canary_checks import operation, vocabulary
 from canary_checks.clients import connect
+from canary_checks.contracts import stated
 from canary_checks.golden import pack, selection
 from canary_checks.parity import reference
 from canary_checks.probes import contract, statements
@@ -103,18 +104,41 @@ async def test_what_the_manifest_pins_must_be_told_and_so() -> None:
 
 
 async def test_what_changed_and_is_not_pinned_is_told_with_the_verdict() -> None:
-    before = statements.Statements(
+    before = stated.Statements(
         preprocessing={"lowercase": False}, environment={"packages.numpy": "1.0"}, files={"a": "0"}
     )
     context = statements.Context(
-        before=before, pins=statements.Pins(expected=frozenset({"packages.numpy"})), files={"a": "1"}
+        recorded={"Stable": dataclasses.replace(recorded(), told=before)},
+        pins=statements.Pins(expected=frozenset({"packages.numpy"})),
+        files={"a": "1"},
     )
     with sample_servers.sample_server() as url:
         found = await check(url, context)
     assert found.verdict == "Pass"
     assert "changed: " in found.message
-    told, sentences = statements.judge(
-        statements.Statements(files={"a": "1"}), before, statements.Pins(files={"a": "0"})
+    assert "changed as expected: packages.numpy 1.0 → " in found.message
+    (told,) = [m for m in found.measurements if m.metric == "PreprocessingReportedChanges"]
+    assert told.max >= 1
+    judged, sentences, _ = statements.judge(
+        stated.Statements(files={"a": "1"}), before, statements.Pins(files={"a": "0"})
     )
-    assert [gate.verdict for gate in told] == ["Fail"]
+    assert [gate.verdict for gate in judged] == ["Fail"]
     assert sentences == ["files: not as pinned: a 0 → 1"]
+
+
+def test_what_is_broken_is_not_hidden_by_what_is_not_told() -> None:
+    pins = statements.Pins(preprocessing={"lowercase": True, "dropout": 0})
+    (gate,), (sentence,), _ = statements.judge(
+        stated.Statements(preprocessing={"lowercase": False}), None, pins
+    )
+    assert gate.verdict == "Fail"
+    assert (
+        sentence == "the preprocessing: not as pinned: lowercase true → false; pinned and not told: dropout"
+    )
+
+
+def test_what_files_say_breaks_a_pin_and_keeps_none() -> None:
+    said = stated.Statements(preprocessing={"lowercase": True}, artifact_only=True)
+    for pinned, verdict in ((True, "NoData"), (False, "Fail")):
+        (gate,), _, _ = statements.judge(said, None, statements.Pins(preprocessing={"lowercase": pinned}))
+        assert gate.verdict == verdict

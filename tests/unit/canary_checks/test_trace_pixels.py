@@ -182,19 +182,20 @@ def test_what_lies_behind_transparent_pixels_is_proven_on_the_image() -> None:
 
 
 def test_preprocessing_that_is_none_of_the_usual_is_not_explained() -> None:
-    a = rendered(PHOTOS, rendering.Recipe(110))
+    # One photo is the easiest to explain by chance, and the quickest.
+    one = dict(list(PHOTOS.items())[:1])
+    a = rendered(one, rendering.Recipe(110))
     noise = np.random.default_rng(0).normal(0, 0.5, (3, 96, 96)).astype(np.float32)
-    assert rendering.explain(a, {name: x + noise for name, x in a.items()}, PHOTOS) is None
     mad = {name: x + noise for name, x in a.items()}
-    assert rendering.explain(mad, {name: x[::-1] for name, x in mad.items()}, PHOTOS) is None
+    assert rendering.explain(a, mad, one) is None
+    assert rendering.explain(mad, {name: x[::-1] for name, x in mad.items()}, one) is None
 
 
 def test_a_colour_profile_that_is_ignored_is_proven_on_the_image() -> None:
     golden = selection.select(pack.builtin("ImageV1"), v.Modality.IMAGE)
+    tagged = [item for item in golden.items if item.stratum == "icc"][:3]
     profiled = {
-        item.id: given.content
-        for item in golden.items
-        if item.stratum == "icc" and isinstance(given := golden.input(item), inputs.Image)
+        item.id: given.content for item in tagged if isinstance(given := golden.input(item), inputs.Image)
     }
     a = rendered(profiled, rendering.Recipe(96, profile=True))
     found = rendering.explain(a, rendered(profiled, rendering.Recipe(96)), profiled)

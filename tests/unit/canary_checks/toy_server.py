@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import http.server
 import json
@@ -16,6 +17,14 @@ import numpy.typing as npt
 from tests.unit.canary_checks import toy_protocols
 
 Answer = tuple[int, bytes]
+
+
+@functools.lru_cache(maxsize=1 << 15)
+def _direction(word: str, dimensions: int) -> npt.NDArray[np.float64]:
+    """Return what stands for a word: the same in every server, so it is computed once."""
+    made = np.random.default_rng(list(hashlib.sha256(word.encode()).digest())).standard_normal(dimensions)
+    made.flags.writeable = False
+    return made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +50,7 @@ class ToyModel:
         return np.asarray(self.length * total / np.linalg.norm(total))
 
     def _word(self, word: str) -> npt.NDArray[np.float64]:
-        digest = hashlib.sha256((self.seed + word).encode()).digest()
-        return np.random.default_rng(list(digest)).standard_normal(self.dimensions)
+        return _direction(self.seed + word, self.dimensions)
 
 
 @dataclasses.dataclass

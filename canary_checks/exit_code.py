@@ -1,0 +1,67 @@
+"""A result made of an exit code: what a container says that writes no result of its own."""
+
+import datetime
+from typing import Final
+
+from canary_checks import question, schema
+from canary_checks import vocabulary as v
+
+REASON: Final = "ExitCode"
+_VERDICTS: Final = {0: v.Verdict.PASS, 1: v.Verdict.FAIL}
+_UNKNOWN: Final = "unknown"
+
+
+def judged(
+    answer: question.Answer, exit_code: int, said: str, ended: datetime.datetime | None = None
+) -> schema.CheckResult:
+    """Return the result that an exit code means: 0 Pass, 1 Fail, any other Error.
+
+    Parameters
+    ----------
+    answer
+        What was asked.
+    exit_code
+        Of the container.
+    said
+        What it said besides, such as the end of its log: the last line of it that is not empty is shown.
+    ended
+        When it ended.
+
+    Returns
+    -------
+    A result with the one gate ``ExitCode``; an Error has none, because nothing was measured.
+    """
+    verdict = _VERDICTS.get(exit_code, v.Verdict.ERROR)
+    gates: tuple[schema.Gate, ...] = ()
+    if verdict is not v.Verdict.ERROR:
+        gates = (
+            schema.Gate(
+                metric=REASON,
+                verdict=verdict,
+                observed=float(exit_code),
+                operator="==",
+                limit=0.0,
+                basis=v.Basis.EXACT,
+                samples=1,
+            ),
+        )
+    time = ended or datetime.datetime.fromtimestamp(0, datetime.UTC)
+    lines = [line for line in said.splitlines() if line.strip()]
+    about = f": {lines[-1]}" if lines else ""
+    return schema.CheckResult(
+        schema_version=v.SCHEMA,
+        check=answer.check,
+        run=answer.run,
+        attempt=answer.attempt,
+        nonce=answer.nonce,
+        pod_uid=answer.pod_uid,
+        shard=answer.shard,
+        subject=answer.subject,
+        verdict=verdict,
+        reason=REASON,
+        message=v.sentence(f"the check's container ended with exit code {exit_code}{about}"),
+        gates=gates,
+        requests=schema.Requests(sent=0, failed=0, retried=0),
+        timings=schema.Timings(start_time=time, completion_time=time),
+        versions=schema.Versions(checks=_UNKNOWN),
+    )

@@ -1,0 +1,1 @@
+"""Whether a generator's images still show what their prompts ask for."""

@@ -1,0 +1,1 @@
+"""An image generator without a model, whose mistakes can be chosen."""
