@@ -108,15 +108,18 @@ def _sentences(
     if measured.errors:
         said.append(f"{measured.errors} of {measured.judged} requests failed: {measured.said}")
     made = judging.estimates(found, asked)
+    projected = [
+        f"{_number(value)} {'GPU-hours' if name.startswith('Gpu') else asked.price.currency}"
+        for name, value in judging.projected(made, asked).items()
+    ]
+    if projected:
+        said.append(f"{' and '.join(projected)} a day at the live rate")
     if made:
         p95, rate = made[replay.LATENCY_P95], made[replay.THROUGHPUT]
         said.append(f"p95 {_range(p95)} ms, {_number(rate.point)} requests/s, {measured.answered} answers")
     said += [f"its {_described(gate)}" for gate in judged if gate.metric == "LatencyP95Ratio"][:1] * (
         worst is v.Verdict.PASS
     )
-    for name, value in judging.projected(made, asked).items():
-        unit = "GPU-hours" if name.startswith("Gpu") else asked.price.currency
-        said.append(f"{_number(value)} {unit} a day at the live rate")
     if found.watched is not None and found.watched.growth is None:
         count = len(found.watched.times)
         told = f"the server told its memory {count} times only" if count else "the server tells no memory"

@@ -14,7 +14,18 @@ from tests.e2e.operator_pod import OperatorPod
 from tests.e2e.release import Release, toy_source
 
 HERE = Path(__file__).parent
-ORDER = ("test_lives", "test_canary", "test_edits", "test_protocols", "test_bad_input", "test_operator_dies")
+ORDER = (
+    "test_lives",
+    "test_canary",
+    "test_edits",
+    "test_volumes",
+    "test_own_check",
+    "test_protocols",
+    "test_images",
+    "test_probe_endpoint",
+    "test_bad_input",
+    "test_operator_dies",
+)
 """The lives measure latency, so they go first and alone; who stops the operator goes last."""
 LABEL = "e2e.modelrelease.dev/test"
 

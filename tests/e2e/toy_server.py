@@ -16,8 +16,11 @@ import os
 import signal
 import sys
 import threading
+import time
 
 GATES = {name: threading.Event() for name in ("ready", "answers")}
+PROBED = []
+"""Of each request of a check: when it came, seconds, and how many texts it asked about."""
 DIMENSIONS = 32
 
 
@@ -38,6 +41,8 @@ class Server(http.server.BaseHTTPRequestHandler):
                 gate.set()
         if self.path == "/health" and not GATES["ready"].is_set():
             self.answer(503, {"status": "loading"})
+        elif self.path == "/probed":
+            self.answer(200, PROBED)
         elif self.path == "/v1/models":
             self.answer(200, {"object": "list", "data": [{"id": "toy"}]})
         else:
@@ -45,6 +50,11 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path != "/v1/embeddings":
+            self.answer(404, {})
+            return
+        if self.headers.get("X-ModelRelease-Probe"):
+            PROBED.append((time.monotonic(), len(asked["input"])))
         GATES["answers"].wait()
         data = [
             {"object": "embedding", "index": index, "embedding": vector(text)}

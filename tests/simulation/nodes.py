@@ -307,9 +307,7 @@ class Nodes:
 
     def _finish(self, job: api.Object, pod: api.Object) -> None:
         environment = pod["spec"]["containers"][0]["env"]
-        request = json.loads(
-            next(e["value"] for e in environment if e["name"] == "MODELRELEASE_CHECK_REQUEST")
-        )
+        request = probes.asked({entry["name"]: entry.get("value", "") for entry in environment})
         chance = random.Random(f"{self._seed}/{pod['metadata']['name']}")
         fault = chance.choice(probes.FAULTS) if chance.random() < self.weather.job_fault else ""
         if fault == "hang":

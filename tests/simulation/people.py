@@ -18,7 +18,7 @@ Setup = Mapping[str, Any]
 
 def manifest(setup: Setup) -> api.Object:
     """Return the ModelRelease that a life begins with."""
-    chosen = {"checks": setup["checks"]} if "checks" in setup else {}
+    chosen = {field: setup[field] for field in ("checks", "goldenSets") if field in setup}
     if setup.get("shards", 1) > 1:
         parity = {"name": "parity", "embeddingParity": {"shards": setup["shards"]}}
         chosen = {"checks": [{"name": "contract", "contract": {}}, parity]}

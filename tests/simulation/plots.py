@@ -34,6 +34,16 @@ def life(*events: tuple[float, str, dict[str, Any]], seconds: float = 300.0, **s
 
 ELSEWHERE: Final = {"behaviour": "good", "number": 1, "space": "elsewhere"}
 
+SEARCHED: Final = {
+    "goldenSets": [{"name": "judged", "volume": {"secret": {"secretName": "golden"}}}],
+    "checks": [
+        {"name": "contract", "contract": {}},
+        {"name": "parity", "embeddingParity": {}},
+        {"name": "recall", "retrieval": {"goldenSet": "judged"}},
+    ],
+}
+"""Known queries are searched with too."""
+
 
 def _commit(behaviour: str, at: float = 60.0, number: int = 1) -> tuple[float, str, dict[str, Any]]:
     return (at, "commit", {"behaviour": behaviour, "number": number})

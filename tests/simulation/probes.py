@@ -24,6 +24,15 @@ class Reply:
     """What it really found; empty when it can't say."""
 
 
+def asked(environment: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return what a container was asked: by a request, or in a check of the team's own by a question."""
+    request: dict[str, Any] = json.loads(environment.get("MODELRELEASE_CHECK_REQUEST", "{}"))
+    if request:
+        return request
+    question = json.loads(environment["MODELRELEASE_QUESTION"])
+    return question["answer"] | {"pod": question["pod"]}
+
+
 def reply(request: Mapping[str, Any], behaviour: str, fault: str, now: datetime.datetime) -> Reply:
     """Return what the check says of a pod that behaves like this.
 
@@ -46,6 +55,9 @@ def reply(request: Mapping[str, Any], behaviour: str, fault: str, now: datetime.
         case "killed" | "evicted":
             return Reply("", exit_code=137, reason="OOMKilled" if fault == "killed" else "Error")
     kind = request["check"]["kind"]
+    if kind == "Job" and fault != "old-nonce":
+        code = 2 if fault == "error" or behaviour == "gone" else int(behaviour == "casing")
+        return Reply("", "measured", code, "Error" if code else "Completed", ("Pass", "Fail", "Error")[code])
     compares = bool(request.get("references") or request.get("live"))
     fails = behaviour == "casing" and kind == "EmbeddingParity" and compares
     broken = fault == "error" or behaviour == "gone"

@@ -65,6 +65,19 @@ def test_another_vector_space_is_checked_and_then_waits_for_a_cut_over():
     assert (problem, said) == ("", {"Ready": "ServingStable", "Stalled": "CutOverRequired"})
 
 
+def test_retrieval_is_asked_in_another_vector_space_and_its_pass_is_told():
+    async def main() -> str:
+        lived_in = world.World(plots.life((60.0, "commit", plots.ELSEWHERE), **plots.SEARCHED))
+        assert (await lived_in.live()).problem == ""
+        release = lived_in.server.get("ModelRelease", people.NAMESPACE, people.NAME)
+        (stalled,) = [c for c in release["status"]["conditions"] if c["type"] == "Stalled"]
+        return f"{stalled['reason']}: {stalled['message']}"
+
+    said = virtual.run(main())
+    assert said.startswith("CutOverRequired: ")
+    assert said.endswith(" Within the new space recall passed.")
+
+
 def test_a_fail_in_another_vector_space_is_a_fail():
     bad = plots.ELSEWHERE | {"behaviour": "crash"}
     problem, said = told((60.0, "commit", bad))
@@ -80,3 +93,40 @@ def test_other_files_than_the_pinned_ones_are_told_and_never_tried_again():
     tampered = {"behaviour": "tampered", "number": 1}
     problem, said = told((60.0, "commit", tampered), artifact=True, seconds=1200.0)
     assert (problem, said) == ("", {"Ready": "ServingStable", "Stalled": "ArtifactMismatch"})
+
+
+OWN = [
+    {"name": "contract", "contract": {}},
+    {"name": "quality", "custom": {"job": {"image": "example.test/quality:1"}}},
+    {"name": "speed", "deadlineSeconds": 100, "performance": {"concurrency": 8}},
+]
+
+
+def test_a_teams_own_check_gates_and_a_pace_is_recorded_for_the_next_release():
+    async def main() -> tuple[str, str, list[dict[str, Any]]]:
+        lived_in = world.World(plots.life((60.0, "commit", {"behaviour": "good", "number": 1}), checks=OWN))
+        lived = await lived_in.live()
+        release = lived_in.server.get("ModelRelease", people.NAMESPACE, people.NAME)
+        runs = lived_in.server.select("ModelReleaseRun", people.NAMESPACE)
+        return (
+            lived.problem,
+            release["status"]["phase"],
+            [run["status"] for run in runs if run["status"]["outcome"] == "Promoted"],
+        )
+
+    problem, phase, runs = virtual.run(main())
+    assert (problem, phase) == ("", "Stable")
+    assert len(runs) == 2
+    for status in runs:
+        assert [(check["name"], check["verdict"]) for check in status["checks"]] == [
+            ("contract", "Pass"),
+            ("quality", "Pass"),
+            ("speed", "Pass"),
+        ]
+        (record,) = status["recorded"]
+        assert (record["check"], record["terms"][:7]) == ("speed", "sha256:")
+
+
+def test_an_own_check_that_fails_ends_the_release_before_any_user_meets_it():
+    problem, said = told((60.0, "commit", {"behaviour": "casing", "number": 1}), checks=OWN)
+    assert (problem, said) == ("", {"Ready": "ServingStable", "Stalled": "CheckFailed"})

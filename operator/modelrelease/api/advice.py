@@ -4,9 +4,12 @@ import dataclasses
 import enum
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib import parse
 
-from modelrelease.api import constants, spec
+from modelrelease.api import constants, probe_endpoint, spec
 
+_NAMESPACE_LABELS: Final = 2
+"""A Service is reached as its name, or as its name and its namespace."""
 _TERMINATION_SECONDS: Final = 30
 """Kubernetes' default of ``terminationGracePeriodSeconds``."""
 
@@ -43,6 +46,8 @@ def advice(release: spec.ReleaseSpec) -> Iterator[Finding]:
         )
     yield from _artifact(release)
     yield from _golden_sets(release)
+    yield from _probe(release)
+    yield from _own_checks(release)
     yield from _room(release)
     yield from _pod(release.template["spec"])
 
@@ -72,6 +77,48 @@ def _golden_sets(release: spec.ReleaseSpec) -> Iterator[Finding]:
                 f"spec.goldenSets[{index}]",
                 f"is used by no check: set goldenSet: {golden.name} in one, or remove it",
             )
+
+
+def _probe(release: spec.ReleaseSpec) -> Iterator[Finding]:
+    if release.endpoint.probe is None:
+        return
+    containers = release.template["spec"]["containers"]
+    named = {entry.get("name") for one in containers for entry in one.get("env") or ()}
+    if probe_endpoint.TOKEN_VARIABLE not in named and not any(one.get("envFrom") for one in containers):
+        yield _warning(
+            "spec.endpoint.probe",
+            f"is declared, but no container has {probe_endpoint.TOKEN_VARIABLE}, without which a server "
+            "tells nobody: add it to env from the Secret of tokenSecret",
+        )
+
+
+def _own_checks(release: spec.ReleaseSpec) -> Iterator[Finding]:
+    for index, check in enumerate(release.checks or ()):
+        at = f"spec.checks[{index}].custom"
+        if check.custom is None:
+            continue
+        if check.custom.job is not None and "@sha256:" not in check.custom.job.image:
+            yield _warning(
+                f"{at}.job.image",
+                f"is not pinned, so {check.custom.job.image} can come to judge otherwise without a new run: "
+                f"append its @sha256 digest",
+            )
+        if check.custom.webhook is not None and _is_open(check.custom.webhook.url):
+            yield _warning(
+                f"{at}.webhook.url",
+                "leaves the cluster over http, so whoever is in between can forge the answer: use https",
+            )
+
+
+def _is_open(url: str) -> bool:
+    """Return whether a URL names a host that may be outside of the cluster, without TLS."""
+    if not url.startswith("http://"):
+        return False
+    try:
+        labels = (parse.urlsplit(url).hostname or "").split(".")
+    except ValueError:
+        return False
+    return len(labels) > _NAMESPACE_LABELS and "svc" not in labels
 
 
 # --- Strategy -----------------------------------------------------------------------------------------------

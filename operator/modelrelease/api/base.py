@@ -149,6 +149,12 @@ JSON_PATH: Final = (
     r"^\$((\.\.?|\.)([A-Za-z_][A-Za-z0-9_]*|\*)"
     r"|(\.\.)?\[(\*|-?[0-9]{1,6}|(-?[0-9]{1,6})?:(-?[0-9]{1,6})?|'[^'\\\x00-\x1f]{1,64}')\])+$"
 )
+POSITIVE_DECIMAL: Final = r"^[0-9]{1,9}(\.[0-9]{1,9})?$"
+CURRENCY: Final = r"^[A-Z]{3}$"
+AUTHORITY: Final = r"^[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$"
+VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+DATA_KEY: Final = r"^[-._a-zA-Z0-9]+$"
+HTTP_URL: Final = r"^https?://[A-Za-z0-9\[][!-~]*$"
 QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?([eE][0-9]{1,2}|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 
 PATTERN_WORDS: Final = {
@@ -162,6 +168,12 @@ PATTERN_WORDS: Final = {
     RELATIVE_PATH: "a path below a folder, such as 1_Pooling/config.json, without '..' and hidden parts",
     PRINTABLE: "printable ASCII",
     JSON_PATH: "a JSONPath of names, indices, slices and wildcards, such as $.data[*].embedding",
+    POSITIVE_DECIMAL: 'a decimal number of 0 or more in quotes, such as "1.25"',
+    CURRENCY: "three capital letters, such as USD",
+    AUTHORITY: "a host, or a host and a port, such as files.shop:8080",
+    VARIABLE: "letters, digits and '_', with no digit first",
+    DATA_KEY: "letters, digits, '-', '_' and '.'",
+    HTTP_URL: "a URL that starts with http:// or https://",
     FOLDER: "an absolute path, such as /models, without '..' and hidden parts",
     ARTIFACT_URI: (
         "pvc://claim/path, image://name@sha256:digest or hf://organisation/name@commit, without '..' and "

@@ -6,6 +6,11 @@ from typing import Annotated, Any, Final
 import pydantic
 
 from modelrelease.api import base, pods
+from modelrelease.api import custom as customs
+from modelrelease.api import evidence_volume as evidence_volumes
+from modelrelease.api import fidelity as fidelities
+from modelrelease.api import performance as performances
+from modelrelease.api import retrieval as retrievals
 
 
 class Enforcement(enum.StrEnum):
@@ -60,7 +65,9 @@ class EmbeddingParity(Probe):
         ReferenceRole.ANCHOR,
         ReferenceRole.STABLE,
     ]
-    gates: Annotated[list[Gate], base.ListMap(("metric",)), pydantic.Field(max_length=8)] = []
+    gates: Annotated[list[Gate], base.ListMap(("metric",)), pydantic.Field(max_length=8)] = pydantic.Field(
+        default_factory=list
+    )
 
 
 class ContractCheck(Probe):
@@ -70,7 +77,9 @@ class ContractCheck(Probe):
 class Repeatability(Probe):
     """The same input gives the same vector twice."""
 
-    gates: Annotated[list[Gate], base.ListMap(("metric",)), pydantic.Field(max_length=8)] = []
+    gates: Annotated[list[Gate], base.ListMap(("metric",)), pydantic.Field(max_length=8)] = pydantic.Field(
+        default_factory=list
+    )
 
 
 class Check(base.ApiModel):
@@ -78,16 +87,37 @@ class Check(base.ApiModel):
 
     name: base.DnsLabel
     enforcement: Enforcement = Enforcement.ENFORCE
+    deadline_seconds: Annotated[int, pydantic.Field(ge=10, le=86_400)] | None = None
+    """How long each of its Jobs may take; by default ``checkTemplate.activeDeadlineSeconds``."""
     operation: base.DnsLabel | None = None
     """The only one of ``endpoint.operations`` that is asked: an older form of ``operations``."""
     embedding_parity: EmbeddingParity | None = None
     contract: ContractCheck | None = None
     repeatability: Repeatability | None = None
+    retrieval: retrievals.Retrieval | None = None
+    performance: performances.Performance | None = None
+    fidelity: fidelities.Fidelity | None = None
+    custom: customs.Custom | None = None
 
     @property
     def probe(self) -> Probe:
         """What is asked, whatever the kind."""
+        if self.custom is not None:
+            sent = self.custom.job.golden_set if self.custom.job is not None else None
+            return Probe(golden_set=sent, operations=self.custom.operations)
+        if self.retrieval is not None:
+            # Of one search all documents are needed: it has no shards.
+            return Probe(golden_set=self.retrieval.golden_set, operations=self.retrieval.operations)
+        if self.performance is not None:
+            return Probe(golden_set=self.performance.golden_set, operations=self.performance.operations)
+        if self.fidelity is not None:
+            return Probe(golden_set=self.fidelity.golden_set, operations=self.fidelity.operations)
         return self.embedding_parity or self.contract or self.repeatability or Probe()
+
+    @property
+    def compares(self) -> bool:
+        """Whether nothing is judged where there is no reference: such a check is skipped then."""
+        return self.embedding_parity is not None or (self.retrieval is not None and self.retrieval.compares)
 
 
 class CheckTemplate(base.ApiModel):
@@ -104,6 +134,8 @@ class CheckTemplate(base.ApiModel):
     annotations: Annotated[dict[str, base.AnnotationValue], pydantic.Field(max_length=16)] = {}
     active_deadline_seconds: Annotated[int, pydantic.Field(ge=10, le=86_400)] = 600
     max_requests_per_second: Annotated[int, pydantic.Field(ge=1, le=1000)] = 20
+    evidence_volume: evidence_volumes.EvidenceVolume | None = None
+    """Where the whole evidence is kept; absent, what fits into ConfigMaps is."""
 
 
 DEFAULT_CHECKS: Final = (
@@ -111,4 +143,6 @@ DEFAULT_CHECKS: Final = (
     Check(name="repeatability", repeatability=Repeatability()),
     Check(name="parity", embedding_parity=EmbeddingParity()),
 )
-"""The checks of an embedding protocol when none are declared."""
+"""The checks of operations that answer with vectors when none are declared."""
+DEFAULT_IMAGE_CHECKS: Final = (Check(name="fidelity", fidelity=fidelities.Fidelity()),)
+"""The checks of operations that draw when none are declared; no load would fit every generator."""

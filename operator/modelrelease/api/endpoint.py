@@ -9,7 +9,7 @@ from urllib import parse
 import pydantic
 import pydantic_core
 
-from modelrelease.api import base
+from modelrelease.api import base, probe_endpoint
 
 
 class Runtime(enum.StrEnum):
@@ -26,6 +26,7 @@ class Protocol(enum.StrEnum):
     TEXT_EMBEDDINGS_INFERENCE = "TextEmbeddingsInference"
     OPEN_INFERENCE_V2 = "OpenInferenceV2"
     GENERIC_JSON = "GenericJSON"
+    OPENAI_IMAGES = "OpenAIImages"
 
 
 class Modality(enum.StrEnum):
@@ -66,7 +67,8 @@ OWN_FIELDS: Final = {
     Protocol.OPENAI_EMBEDDINGS: ("encoding", "dimensions", "extraBody"),
     Protocol.TEXT_EMBEDDINGS_INFERENCE: ("dimensions", "truncate", "normalize", "promptName"),
     Protocol.OPEN_INFERENCE_V2: ("input", "output", "datatype", "binary"),
-    Protocol.GENERIC_JSON: ("body", "vectors", "imageForm"),
+    Protocol.GENERIC_JSON: ("body", "vectors", "images", "imageForm", "after"),
+    Protocol.OPENAI_IMAGES: ("extraBody", "after", "imageHosts"),
 }
 """The fields of an operation that only some protocols have."""
 
@@ -96,12 +98,22 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 Json = Annotated[dict[str, Any], pydantic.AfterValidator(_bounded)]
+JsonPath = Annotated[str, pydantic.Field(min_length=1, max_length=253, pattern=base.JSON_PATH)]
 Printable = Annotated[str, pydantic.Field(min_length=1, max_length=253, pattern=base.PRINTABLE)]
 
 # --- Operations ---------------------------------------------------------------------------------------------
 
 IMPLIED_OPERATION: Final = "embeddings"
 """Name of the operation that ``endpoint.protocol`` implies."""
+
+
+class Via(base.ApiModel):
+    """Where an operation is asked instead of at the port ``model`` of the pod that is checked."""
+
+    service_name: base.DnsLabel | None = None
+    """A Service of this namespace, the same one for every revision; by default the pod itself."""
+    port: Annotated[int, pydantic.Field(ge=1, le=65_535)]
+    """Its number, at the Service or at the pod."""
 
 
 class Operation(base.ApiModel):
@@ -119,7 +131,7 @@ class Operation(base.ApiModel):
     dimensions: Annotated[int, pydantic.Field(ge=1, le=65_536)] | None = None
     """OpenAIEmbeddings and TextEmbeddingsInference: to how many numbers the server shall shorten vectors."""
     extra_body: Json | None = None
-    """OpenAIEmbeddings: further keys of the request."""
+    """OpenAIEmbeddings and OpenAIImages: further keys of the request."""
     truncate: bool | None = None
     """TextEmbeddingsInference: whether texts that are too long are cut rather than refused."""
     normalize: bool | None = None
@@ -136,18 +148,38 @@ class Operation(base.ApiModel):
     """OpenInferenceV2: tensors as bytes behind the JSON; by default not."""
     body: Annotated[Json, pydantic.AfterValidator(_asking)] | None = None
     """GenericJSON: the request, with $inputs (the list) or $input (one of them) once, as a value."""
-    vectors: Annotated[str, pydantic.Field(min_length=1, max_length=253, pattern=base.JSON_PATH)] | None = (
-        None
-    )
+    vectors: JsonPath | None = None
     """GenericJSON: JSONPath of the vectors in the response, one match for each input."""
     image_form: ImageForm | None = None
     """GenericJSON; by default Base64."""
+    images: JsonPath | None = None
+    """GenericJSON of a generator, in place of vectors: JSONPath of the image in the response, in base64."""
+    after: base.DnsLabel | None = None
+    """OpenAIImages and GenericJSON: the operation before it whose image it goes on with, such as a draft."""
+    image_hosts: (
+        Annotated[
+            list[Annotated[str, pydantic.Field(min_length=1, max_length=259, pattern=base.AUTHORITY)]],
+            base.ListSet(),
+            pydantic.Field(min_length=1, max_length=8),
+        ]
+        | None
+    ) = None
+    """OpenAIImages: from where, besides the server, an image may be fetched that is answered by URL."""
+    via: Via | None = None
+    """Of an operation that draws: another port of the pod, or a Service, when a chain has several servers."""
+
+    @property
+    def draws(self) -> bool:
+        """Whether it answers a prompt with an image."""
+        return self.protocol is Protocol.OPENAI_IMAGES or self.images is not None
 
     def usual_path(self, served_name: str | None = None) -> str:
         """Return the path that the protocol has by itself; empty where it has none."""
         if self.protocol is Protocol.OPEN_INFERENCE_V2:
             return f"/v2/models/{parse.quote(self.model or served_name or '', safe='')}/infer"
+        images = "/v1/images/generations" if self.after is None else "/v1/images/edits"
         return {
+            Protocol.OPENAI_IMAGES: images,
             Protocol.OPENAI_EMBEDDINGS: "/v1/embeddings",
             Protocol.TEXT_EMBEDDINGS_INFERENCE: "/embed",
         }.get(self.protocol, "")
@@ -161,6 +193,7 @@ class Endpoint(base.ApiModel):
     operations: (
         Annotated[list[Operation], base.ListMap(("name",)), pydantic.Field(min_length=1, max_length=8)] | None
     ) = None
+    probe: probe_endpoint.ProbeEndpoint | None = None
 
     def all_operations(self) -> tuple[Operation, ...]:
         """Return the declared operations, or the single one that ``protocol`` implies."""

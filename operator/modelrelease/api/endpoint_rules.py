@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from modelrelease.api import endpoint as endpoints
-from modelrelease.api import rule
+from modelrelease.api import image_rules, probe_endpoint, rule
 
 Protocol = endpoints.Protocol
 
@@ -12,7 +12,8 @@ _PROTOCOL_FIELDS: Final = {
     field: tuple(protocol.value for protocol, fields in endpoints.OWN_FIELDS.items() if field in fields)
     for field in dict.fromkeys(field for fields in endpoints.OWN_FIELDS.values() for field in fields)
 }
-_GENERIC_NEEDS: Final = ("path", "body", "vectors")
+_GENERIC_NEEDS: Final = ("path", "body")
+_GENERIC_FINDS: Final = ("vectors", "images")
 
 
 def _only_its_own(operation: Mapping[str, Any]) -> bool:
@@ -47,11 +48,18 @@ ENDPOINT_RULES: Final[tuple[rule.Rule, ...]] = (
         id="operation-generic",
         paths=("spec.endpoint.operations[*]",),
         cel=f"self.protocol != '{Protocol.GENERIC_JSON}' || "
-        f"({' && '.join(f'has(self.{field})' for field in _GENERIC_NEEDS)})",
-        message="must have path, body and vectors with GenericJSON: what to send, and where the vectors are",
+        f"({' && '.join(f'has(self.{field})' for field in _GENERIC_NEEDS)} && "
+        "has(self.vectors) != has(self.images))",
+        message=(
+            "must have path, body and one of vectors and images with GenericJSON: what to send, and where "
+            "the vectors or the image are"
+        ),
         holds=lambda operation: (
             operation["protocol"] != Protocol.GENERIC_JSON
-            or all(field in operation for field in _GENERIC_NEEDS)
+            or (
+                all(field in operation for field in _GENERIC_NEEDS)
+                and rule.has_one_of(operation, _GENERIC_FINDS)
+            )
         ),
     ),
     rule.Rule(
@@ -93,4 +101,6 @@ ENDPOINT_RULES: Final[tuple[rule.Rule, ...]] = (
         ),
         holds=_names_models,
     ),
+    *image_rules.IMAGE_RULES,
+    *probe_endpoint.PROBE_RULES,
 )

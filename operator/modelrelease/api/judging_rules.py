@@ -5,10 +5,18 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from modelrelease.api import base, rule
+from modelrelease.api import base, custom_rules, fidelity_rules, performance_rules, retrieval_rules, rule
 from modelrelease.api import endpoint as endpoints
 
-_CHECK_KINDS: Final = ("embeddingParity", "contract", "repeatability")
+_CHECK_KINDS: Final = (
+    "embeddingParity",
+    "contract",
+    "repeatability",
+    "retrieval",
+    "performance",
+    "fidelity",
+    "custom",
+)
 _SLO_KINDS: Final = ("availability", "latency")
 _VOLUME_KINDS: Final = ("configMap", "secret", "persistentVolumeClaim", "image")
 _ALL: Final = 100
@@ -40,11 +48,12 @@ _OPERATIONS_KNOWN: Final = (
 )
 
 
-def _in_kinds(field: str, holds: str) -> str:
-    """Return the CEL of: it holds of a field of every check, whichever kind that has."""
+def _in_kinds(field: str, holds: str, without: str = "") -> str:
+    """Return the CEL of: it holds of a field of every check, whichever kind that has, ``without`` one."""
     kinds = " && ".join(
         f"(!has(c.{kind}) || !has(c.{kind}.{field}) || {holds.format(field=f'c.{kind}.{field}')})"
         for kind in _CHECK_KINDS
+        if kind != without
     )
     return f"!has(self.checks) || self.checks.all(c, {kinds})"
 
@@ -78,8 +87,8 @@ JUDGING_RULES: Final[tuple[rule.Rule, ...]] = (
         paths=("spec.checks[*]",),
         cel=rule.one_of(_CHECK_KINDS),
         message=(
-            "must have exactly one of embeddingParity, contract and repeatability: "
-            "one without settings is written as contract: {}"
+            "must have exactly one of embeddingParity, contract, repeatability, retrieval, performance, "
+            "fidelity and custom: one without settings is written as contract: {}"
         ),
         holds=lambda check: rule.has_one_of(check, _CHECK_KINDS),
     ),
@@ -121,17 +130,20 @@ JUDGING_RULES: Final[tuple[rule.Rule, ...]] = (
     ),
     rule.Rule(
         id="golden-set-one-of",
-        paths=("spec.goldenSets[*].volume",),
+        paths=("spec.goldenSets[*].volume", "spec.checks[*].custom.job.mounts[*].volume"),
         cel=rule.one_of(_VOLUME_KINDS),
         message="must have exactly one of configMap, secret, persistentVolumeClaim and image",
         holds=lambda volume: rule.has_one_of(volume, _VOLUME_KINDS),
     ),
     rule.Rule(
         id="golden-set-image",
-        paths=("spec.goldenSets[*].volume.image.reference",),
+        paths=(
+            "spec.goldenSets[*].volume.image.reference",
+            "spec.checks[*].custom.job.mounts[*].volume.image.reference",
+        ),
         cel=f"self.matches('{base.PINNED_IMAGE}')",
         message=(
-            "must name the image by its digest, or the set could change behind its name: "
+            "must name the image by its digest, or what it holds could change behind its name: "
             "append @sha256: and its 64 digits"
         ),
         holds=lambda reference: re.fullmatch(base.PINNED_IMAGE[1:-1], reference) is not None,
@@ -140,7 +152,7 @@ JUDGING_RULES: Final[tuple[rule.Rule, ...]] = (
         id="check-golden-set",
         paths=("spec",),
         field=".checks",
-        cel=_in_kinds("goldenSet", "self.goldenSets.exists(g, g.name == {field})"),
+        cel=_in_kinds("goldenSet", "self.goldenSets.exists(g, g.name == {field})", without="custom"),
         message=(
             "must name a set of spec.goldenSets in each goldenSet field: correct the name, or leave "
             "goldenSet out for the built-in one"
@@ -207,6 +219,27 @@ JUDGING_RULES: Final[tuple[rule.Rule, ...]] = (
             <= release["strategy"]["deadlines"]["checkSeconds"]
         ),
     ),
+    rule.Rule(
+        id="check-own-deadline",
+        paths=("spec",),
+        field=".checks",
+        cel=(
+            "!has(self.checks) || self.checks.all(c, !has(c.deadlineSeconds) || "
+            "c.deadlineSeconds <= self.strategy.deadlines.checkSeconds)"
+        ),
+        message=(
+            "must have deadlineSeconds of at most strategy.deadlines.checkSeconds, because a run does not "
+            "wait longer for a check: lower it or raise checkSeconds"
+        ),
+        holds=lambda release: all(
+            check.get("deadlineSeconds", 0) <= release["strategy"]["deadlines"]["checkSeconds"]
+            for check in release.get("checks", ())
+        ),
+    ),
+    *retrieval_rules.RETRIEVAL_RULES,
+    *performance_rules.PERFORMANCE_RULES,
+    *fidelity_rules.FIDELITY_RULES,
+    *custom_rules.CUSTOM_RULES,
     rule.Rule(
         id="slo-one-of",
         paths=("spec.slos[*]",),

@@ -77,8 +77,25 @@ def _spec(obj: Mapping[str, Any], override: api_spec.Override) -> api_spec.Relea
 def defaulted(parsed: api_spec.ReleaseSpec) -> dict[str, Any]:
     """Return a spec as the API server stores it: with its defaults, and without what is absent."""
     stored = parsed.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"override"})
+    _leave_unwritten(parsed, stored)
     override = parsed.override.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return stored | ({"override": override} if override else {})
+
+
+def _leave_unwritten(model: base.ApiModel, stored: dict[str, Any]) -> None:
+    """Take out the lists that nobody wrote and that the API server does not default."""
+    for name, field in type(model).model_fields.items():
+        alias, value = str(field.alias), getattr(model, name)
+        if alias not in stored:
+            continue
+        if field.default_factory is not None and name not in model.model_fields_set:
+            del stored[alias]
+        elif isinstance(value, base.ApiModel):
+            _leave_unwritten(value, stored[alias])
+        elif isinstance(value, list):
+            for inner, entry in zip(value, stored[alias], strict=True):
+                if isinstance(inner, base.ApiModel):
+                    _leave_unwritten(inner, entry)
 
 
 def _override(raw: Any) -> tuple[api_spec.Override, SpecProblem | None]:

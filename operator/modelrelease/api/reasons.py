@@ -251,6 +251,17 @@ def cut_over(stable_space: str, candidate_space: str) -> str:
     )
 
 
+def retrieval_proven(checks: list[str]) -> str:
+    """Say that known queries find what they should in the new space."""
+    return f"Within the new space {', '.join(checks)} passed."
+
+
+def retrieval_unproven(checks: list[str]) -> str:
+    """Say that nothing proves what the new space finds, because no check does, or these did not pass."""
+    why = f"{', '.join(checks)} did not pass" if checks else "no retrieval check is declared"
+    return f"Parity does not apply, and {why}: that the new space finds what users search for is not proven."
+
+
 def awaiting_approval(stage: str, revision: str) -> str:
     """Say that a person is asked."""
     return f"{revision} waits for an approval ({stage}) in spec.override.approvals."

@@ -57,7 +57,9 @@ def places(value: Any, path: str, at: str = "") -> Iterator[tuple[str, Any]]:
 # --- What the rules are made of -----------------------------------------------------------------------------
 
 _NAME: Final = "[a-z]([-a-z0-9]*[a-z0-9])?"
-_DEFAULT_NAMES: Final = tuple(check.name for check in api_checks.DEFAULT_CHECKS)
+_DEFAULT_NAMES: Final = tuple(
+    check.name for check in (*api_checks.DEFAULT_CHECKS, *api_checks.DEFAULT_IMAGE_CHECKS)
+)
 _RESERVED: Final = f"{constants.GROUP}/"
 
 

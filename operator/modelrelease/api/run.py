@@ -168,6 +168,8 @@ class Reference(base.ApiModel):
     portion: Annotated[int, pydantic.Field(ge=0, le=63)] = 0
     portions: Annotated[int, pydantic.Field(ge=1, le=64)] = 1
     """Of how many portions of the check they are the one numbered ``portion``."""
+    terms: Annotated[str, pydantic.Field(max_length=71)] = ""
+    """Digest of the load, where what was recorded is performance; empty for outputs."""
 
 
 class ArtifactFile(base.ApiModel):

@@ -13,6 +13,7 @@ from modelrelease.api import artifact as artifacts
 from modelrelease.api import base, golden_set, pods
 from modelrelease.api import checks as api_checks
 from modelrelease.api import endpoint as endpoints
+from modelrelease.api import preprocess as preprocesses
 
 
 class NumericClass(enum.StrEnum):
@@ -77,6 +78,10 @@ class ModelContract(base.ApiModel):
     max_input_tokens: Annotated[int, pydantic.Field(ge=1, le=10_000_000)] | None = None
     files: artifacts.FileNames | None = None
     """Files of the artifact that must exist; their digests are recorded and compared with stable's."""
+    preprocess: preprocesses.Preprocess | None = None
+    """What the served process must state by ``endpoint.probe``; a change to what is stated is expected."""
+    environment: preprocesses.Environment | None = None
+    """Likewise versions of packages and facts of the accelerator, such as packages.torch."""
 
 
 class Model(base.ApiModel):
@@ -267,7 +272,7 @@ class ReleaseSpec(base.ApiModel):
     checks: (
         Annotated[list[api_checks.Check], base.ListMap(("name",)), pydantic.Field(max_length=16)] | None
     ) = None
-    """Absent: the protocol's defaults. Empty: only with enforcement Observe."""
+    """Absent: the defaults of what the operations answer with. Empty: only with enforcement Observe."""
     check_template: api_checks.CheckTemplate = api_checks.CheckTemplate()
     slos: Annotated[list[Slo], base.ListMap(("name",)), pydantic.Field(max_length=16)] = []
     enforcement: api_checks.Enforcement = api_checks.Enforcement.ENFORCE
@@ -278,5 +283,11 @@ class ReleaseSpec(base.ApiModel):
     override: Override = pydantic.Field(default_factory=Override)
 
     def all_checks(self) -> tuple[api_checks.Check, ...]:
-        """Return the declared checks, or the defaults of an embedding protocol."""
-        return api_checks.DEFAULT_CHECKS if self.checks is None else tuple(self.checks)
+        """Return the declared checks, or the defaults of what the operations answer with."""
+        if self.checks is not None:
+            return tuple(self.checks)
+        draw = [operation.draws for operation in self.endpoint.all_operations()]
+        return (
+            *(() if all(draw) else api_checks.DEFAULT_CHECKS),
+            *(api_checks.DEFAULT_IMAGE_CHECKS if any(draw) else ()),
+        )

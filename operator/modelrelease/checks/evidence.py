@@ -20,6 +20,8 @@ from modelrelease.checks import jobs
 EVIDENCE: Final = f"{constants.GROUP}/evidence"
 """Name of the evidence's ConfigMap; empty when it was lost."""
 OUTPUTS: Final = f"{constants.GROUP}/outputs"
+PATH: Final = f"{constants.GROUP}/evidence-path"
+"""On the evidence's ConfigMap: where the whole of it lies on the evidence volume."""
 EVIDENCE_KEY: Final = "result.json.gz"
 LOG_LIMIT_BYTES: Final = result.EVIDENCE_LIMIT_BYTES + len(result.EVIDENCE_PREFIX) + 2
 _CONFIG_MAP_MAX_BYTES: Final = 900 * 1024
@@ -37,6 +39,8 @@ class Answer:
     exit_code: int | None
     reason: str
     finished_time: str
+    deleted: bool = False
+    """Its pod is being deleted: it may have been ended rather than have ended."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class Due:
     """Name of the pod whose log it is."""
     digest: str
     finished_time: str
+    path: str = ""
+    """Where the whole evidence lies on the evidence volume, where there is one."""
 
 
 def pods_of(job: Mapping[str, Any], pods: Iterable[Object]) -> list[Object]:
@@ -98,6 +104,7 @@ def answering_pod(pods: Iterable[Object]) -> tuple[Object, Answer] | None:
                     exit_code=ended.get("exitCode"),
                     reason=str(ended.get("reason") or ""),
                     finished_time=str(ended.get("finishedAt") or ""),
+                    deleted="deletionTimestamp" in pod["metadata"],
                 )
     return None
 
@@ -137,7 +144,8 @@ def due(run_uid: str, found: Iterable[Object], pods: Iterable[Object]) -> list[D
         except result.ResultInvalid:
             continue
         if said.evidence is not None:
-            waiting.append(Due(job, pod["metadata"]["name"], said.evidence.digest, answer.finished_time))
+            kept, name = said.evidence, pod["metadata"]["name"]
+            waiting.append(Due(job, name, kept.digest, answer.finished_time, kept.path or ""))
     return waiting
 
 
@@ -174,7 +182,10 @@ def keeping(what: Due, log: str | None, release: Mapping[str, Any], revision: st
         config_maps.append(
             _config_map(metadata, said[EVIDENCE], EVIDENCE_KEY, packed, metadata["ownerReferences"][0])
         )
-    reference = found.reference
+        if what.path:
+            config_maps[0]["metadata"]["annotations"] = {PATH: what.path}
+    own = (metadata.get("annotations") or {}).get(jobs.KIND) == jobs.OWN_KIND
+    reference = None if own else found.reference
     if reference is not None and len(reference.content()) <= _REFERENCE_MAX_BYTES:
         # Named by content: what another attempt or pod has recorded stays what it is.
         short = reference.digest.removeprefix("sha256:")[:10]
@@ -197,6 +208,7 @@ def _reference(job: Mapping[str, Any], said: result.CheckResult, name: str, dige
         golden_set=said.golden_set.digest if said.golden_set is not None else "",
         portion=int(notes.get(jobs.PORTION) or 0),
         portions=int(notes.get(jobs.PORTIONS) or 1),
+        terms=notes.get(jobs.TERMS, ""),
     )
 
 

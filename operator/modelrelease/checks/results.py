@@ -1,14 +1,16 @@
 """What a check's Job says: only a termination message that answers this very probe decides anything."""
 
 import dataclasses
+import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from canary_checks import result
+from modelrelease.api import checks as api_checks
 from modelrelease.api import constants, reasons
 from modelrelease.api import run as api_run
 from modelrelease.api import verdict as api_verdict
-from modelrelease.checks import evidence, jobs
+from modelrelease.checks import custom, evidence, jobs
 from modelrelease.core import observation
 
 Object = dict[str, Any]
@@ -45,9 +47,14 @@ def _part(run: observation.Run, run_uid: str, job: Object, pods: list[Object]) -
     )
     answer = evidence.answer_of(pods)
     if answer is not None:
+        own = _own_check(run, check)
         try:
-            answered = result.parse_termination_message(answer.message, nonce)
-            _require_subject(answered, run, check, pod_uid)
+            if own is None:
+                answered = result.parse_termination_message(answer.message, nonce)
+                _require_subject(answered, run, check, pod_uid)
+            else:
+                asked = custom.answer(run, own, attempt=attempt, pod_uid=pod_uid, nonce=nonce)
+                answered = _own_answer(own, asked, answer)
         except result.ResultInvalid as error:
             return _error(part, reasons.CHECK_NO_RESULT, _why(answer, str(error)))
         against = int(said.get(jobs.REFERENCES) or 0) or len(answered.references)
@@ -61,9 +68,37 @@ def _require_subject(answered: result.CheckResult, run: observation.Run, check: 
         raise result.ResultInvalid("the result is about another pod or check")
 
 
+def _own_check(run: observation.Run, name: str) -> api_checks.Check | None:
+    """Return a check of the team's own by its name, or None where it is one of ours."""
+    checks = run.spec.judging.checks
+    return next((check for check in checks if check.name == name and check.custom is not None), None)
+
+
+def _own_answer(check: api_checks.Check, asked: result.Answer, answer: evidence.Answer) -> result.CheckResult:
+    """Return what a team's own check says; a Job of theirs may say it by its exit code.
+
+    That of a container which was ended from outside says nothing: many programs end with 0 or 1 when they are
+    asked to.
+    """
+    if check.custom is None or check.custom.job is None:
+        result.parse_termination_message(answer.message, asked.nonce)
+        return result.parse_answer(answer.message, asked)
+    ended_from_outside = answer.deleted or answer.reason == "OOMKilled"
+    code = None if ended_from_outside else answer.exit_code
+    return result.parse_custom(answer.message, code, asked, _time(answer.finished_time))
+
+
+def _time(text: str) -> datetime.datetime | None:
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
+
+
 def _compares(run: observation.Run, name: str) -> bool:
     checks = run.spec.judging.checks
-    return any(check.name == name and check.embedding_parity is not None for check in checks)
+    return any(check.name == name and check.compares for check in checks)
 
 
 def _answered(
@@ -165,7 +200,7 @@ def _waits_for(pods: Iterable[Object]) -> str:
 def _why(answer: evidence.Answer, said: str) -> str:
     """Return one sentence on an answer that can't be believed."""
     if answer.reason == "OOMKilled":
-        return "The check was killed for its memory: raise spec.checkTemplate.resources."
+        return "The check was killed for its memory: raise its resources or spec.checkTemplate.resources."
     if answer.exit_code not in {0, None}:
         return f"The check ended with exit code {answer.exit_code}: {said}."
     return f"{said[:1].upper()}{said[1:]}."

@@ -33,13 +33,24 @@ def trim(obj: api.Object) -> api.Object:
 
 
 def trim_pod(obj: api.Object) -> api.Object:
-    """Return a pod with its ports, node and status: environment, volumes and the rest are not looked at."""
+    """Return a pod with its ports, GPUs, node and status: environment, volumes and the rest nobody reads."""
     small, spec = trim(obj), obj.get("spec") or {}
     kept: dict[str, Any] = {"nodeName": spec["nodeName"]} if "nodeName" in spec else {}
     kept["containers"] = [
-        {k: c[k] for k in ("name", "ports") if k in c} for c in spec.get("containers") or ()
+        {k: c[k] for k in ("name", "ports") if k in c} | _gpus(c) for c in spec.get("containers") or ()
     ]
+    sidecars = [
+        {"name": c["name"], "ports": c["ports"]} for c in spec.get("initContainers") or () if "ports" in c
+    ]
+    if sidecars:
+        kept["initContainers"] = sidecars
     return small | {"spec": kept}
+
+
+def _gpus(container: api.Object) -> api.Object:
+    limits = (container.get("resources") or {}).get("limits") or {}
+    gpus = {name: count for name, count in limits.items() if name.endswith("/gpu")}
+    return {"resources": {"limits": gpus}} if gpus else {}
 
 
 def trim_service(obj: api.Object) -> api.Object:

@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pydantic
@@ -74,6 +74,23 @@ def model_port(pod_spec: Mapping[str, Any]) -> int:
     return 0
 
 
+def _named_ports(pod_spec: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    for container in (*(pod_spec.get("initContainers") or ()), *(pod_spec.get("containers") or ())):
+        for port in container.get("ports") or ():
+            if port.get("name"):
+                yield str(port["name"]), int(port.get("containerPort") or 0)
+
+
+def _gpus(pod_spec: Mapping[str, Any]) -> int:
+    """Return how many whole GPUs a pod has, of any vendor; shares of one are not counted."""
+    limits = [
+        ((container.get("resources") or {}).get("limits") or {})
+        for container in pod_spec.get("containers") or ()
+    ]
+    counts = [str(count) for limit in limits for name, count in limit.items() if name.endswith("/gpu")]
+    return sum(int(count) for count in counts if count.isdecimal())
+
+
 def pod(obj: Mapping[str, Any], accelerators: Mapping[str, str] | None = None) -> observation.Pod:
     """Return the facts of a pod.
 
@@ -99,6 +116,8 @@ def pod(obj: Mapping[str, Any], accelerators: Mapping[str, str] | None = None) -
         finished=status.get("phase") in {"Succeeded", "Failed"},
         ip=status.get("podIP") or "",
         port=model_port(spec),
+        ports=tuple(_named_ports(spec)),
+        gpus=_gpus(spec),
         scheduled_time=_since(scheduled) if scheduled.get("status") == "True" else None,
         ready_time=_since(ready) if is_ready else None,
         unready_time=_since(ready) if ready.get("status") == "False" else None,

@@ -183,24 +183,32 @@ def _unstored(here: Situation) -> frozenset[str]:
     """Return the checks whose outputs must be durable and are not, every shard of them.
 
     Those that are only reported, or waived, hold nothing up while another one records; where there is no
-    other, what they have recorded is enough.
+    other, what they have recorded is enough. A record of performance or of images is waited for where it
+    gates.
     """
-    records = [check for check in here.required_checks if check.embedding_parity is not None]
-    gating = [
+    parity = [check for check in here.required_checks if check.embedding_parity is not None]
+    gating = [check for check in parity if _gates(here, check)]
+    measured = [
         check
-        for check in records
-        if check.enforcement is api_checks.Enforcement.ENFORCE and check.name not in here.waived
+        for check in here.required_checks
+        if (check.performance is not None or check.fidelity is not None) and _gates(here, check)
     ]
     stored = {(known.check, known.portion) for known in here.status.recorded}
     whole = frozenset(
         check.name
-        for check in records
+        for check in (*parity, *measured)
         if all((check.name, index) in stored for index in here.portions(check))
     )
     older = here.status.outputs is not None and not here.status.recorded
-    if older or (not gating and whole):
+    if older:
         return frozenset()
-    return frozenset(check.name for check in gating or records) - whole
+    if not gating and any(check.name in whole for check in parity):
+        parity = []
+    return frozenset(check.name for check in (*(gating or parity), *measured)) - whole
+
+
+def _gates(here: Situation, check: api_checks.Check) -> bool:
+    return check.enforcement is api_checks.Enforcement.ENFORCE and check.name not in here.waived
 
 
 # --- SLOs ---------------------------------------------------------------------------------------------------

@@ -55,6 +55,8 @@ class Pod:
     ip: str = ""
     port: int = 0
     """Number of the container port named ``model``."""
+    ports: tuple[tuple[str, int], ...] = ()
+    """Name and number of every named container port."""
     scheduled_time: datetime.datetime | None = None
     ready_time: datetime.datetime | None = None
     unready_time: datetime.datetime | None = None
@@ -69,6 +71,8 @@ class Pod:
     """None without a mounted artifact, or until it has been read."""
     accelerator: str = ""
     """GPU product of its node, or empty."""
+    gpus: int = 0
+    """How many GPUs it has to itself."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from modelrelease.api import run as api_run
 
 BUILTIN: Final = {endpoints.Modality.TEXT: "TextV1", endpoints.Modality.IMAGE: "ImageV1"}
 """The golden set that is sent where none is named."""
+PROMPTS: Final = "PromptV1"
+"""The same, of operations that draw."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,18 +37,19 @@ def portions(judging: api_run.Judging, check: api_checks.Check) -> tuple[Portion
     judging
         Declares operations and golden sets.
     check
-        Names some of them; without a golden set each modality gets its built-in one, in Jobs of their own.
+        Names some of them; without a golden set each modality gets its built-in one, in Jobs of their own,
+        and so do operations that draw.
     """
     probe, operations = check.probe, _operations(judging, check)
     named = next((golden for golden in judging.golden_sets if golden.name == probe.golden_set), None)
-    modalities = dict.fromkeys(operation.modality for operation in operations)
+    if check.custom is not None:
+        # What it sends is its own affair: one Job for each pod.
+        return (Portion(0, operations, named, "", 0, 1),)
+    builtins = dict.fromkeys(_builtin(operation) for operation in operations)
     groups = (
         [(operations, named, "")]
         if named is not None
-        else [
-            (tuple(o for o in operations if o.modality is modality), None, BUILTIN[modality])
-            for modality in modalities
-        ]
+        else [(tuple(o for o in operations if _builtin(o) == builtin), None, builtin) for builtin in builtins]
     )
     return tuple(
         Portion(group * probe.shards + shard, asked, golden, builtin, shard, probe.shards)
@@ -55,7 +58,23 @@ def portions(judging: api_run.Judging, check: api_checks.Check) -> tuple[Portion
     )
 
 
+def _builtin(operation: endpoints.Operation) -> str:
+    return PROMPTS if operation.draws else BUILTIN[operation.modality]
+
+
 def _operations(judging: api_run.Judging, check: api_checks.Check) -> tuple[endpoints.Operation, ...]:
     declared = judging.endpoint.all_operations()
     names = [check.operation] if check.operation is not None else check.probe.operations
-    return tuple(o for o in declared if names is None or o.name in names) or declared
+    if names is None:
+        return tuple(operation for operation in declared if _can_ask(check, operation)) or declared
+    wanted = set(names)
+    for _ in declared:
+        wanted |= {o.after for o in declared if o.name in wanted and o.after is not None}
+    return tuple(operation for operation in declared if operation.name in wanted) or declared
+
+
+def _can_ask(check: api_checks.Check, operation: endpoints.Operation) -> bool:
+    """Return whether a check that names no operations asks this one."""
+    if check.performance is not None or check.custom is not None:
+        return True
+    return operation.draws is (check.fidelity is not None)

@@ -1,6 +1,9 @@
 """What a candidate is compared with: recorded outputs, and live stable where none were recorded."""
 
 import dataclasses
+import hashlib
+import json
+from typing import Final
 
 from modelrelease.api import checks as api_checks
 from modelrelease.api import run as api_run
@@ -8,6 +11,8 @@ from modelrelease.api import spec as api_spec
 from modelrelease.core import observation, portions
 
 Role = api_checks.ReferenceRole
+_LOAD: Final = {"arrivals", "concurrency", "requests_per_second", "inputs_per_request", "mix"}
+"""What two measurements of performance must have in common."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,7 +46,9 @@ def recorded(
     run
         Names stable, and the revision whose vector space has the anchor.
     check
-        Parity names the roles; a contract compares token ids with everybody's; repeatability needs nobody.
+        Parity names the roles; a contract compares token ids with everybody's; retrieval compares what is
+        found with what Stable finds, performance with what Stable did, fidelity with what it drew;
+        repeatability needs nobody.
     portion
         Which of the check's portions (:mod:`modelrelease.core.portions`).
     """
@@ -50,7 +57,7 @@ def recorded(
     space = candidate.embedding_space if candidate is not None else ""
     stable = observed.revisions.get(run.spec.stable or "")
     anchor = next((r for r in observed.revisions.values() if space and r.anchor_of == space), None)
-    found = {Role.STABLE: stable if _shares(stable, candidate) else None, Role.ANCHOR: anchor}
+    found = {Role.STABLE: stable if _comparable(check, stable, candidate) else None, Role.ANCHOR: anchor}
     return tuple(
         Recorded(role, revision.name, outputs, _class_of(revision, run))
         for role in roles
@@ -62,6 +69,8 @@ def recorded(
 def _roles(check: api_checks.Check) -> tuple[api_checks.ReferenceRole, ...]:
     if check.embedding_parity is not None:
         return tuple(dict.fromkeys(check.embedding_parity.references))
+    if _spaceless(check):
+        return (Role.STABLE,)
     return (Role.STABLE, Role.ANCHOR) if check.contract is not None else ()
 
 
@@ -69,10 +78,11 @@ def live_stable(
     observed: observation.Observation, run: observation.Run, check: api_checks.Check
 ) -> LiveStable | None:
     """Return the pod of stable that a check may ask, or None where there is none to ask or compare with."""
-    if check.embedding_parity is None or Role.STABLE not in check.embedding_parity.references:
+    if check.contract is not None or check.performance is not None or Role.STABLE not in _roles(check):
+        # Under users' load stable's pace says nothing of its own, and a replay would cost its users.
         return None
     stable = observed.revisions.get(run.spec.stable or "")
-    if stable is None or not _shares(stable, observed.revisions.get(run.spec.revision)):
+    if stable is None or not _comparable(check, stable, observed.revisions.get(run.spec.revision)):
         return None
     ready = sorted(
         (pod for pod in stable.pods if pod.ready and pod.ip and not pod.terminating), key=lambda pod: pod.name
@@ -86,6 +96,18 @@ def asks_stable(
     """Return whether a check will have to ask live stable, because nothing that fits was recorded."""
     roles = {known.role for known in recorded(observed, run, check, portion)}
     return Role.STABLE not in roles and live_stable(observed, run, check) is not None
+
+
+def _comparable(
+    check: api_checks.Check, stable: observation.Revision | None, candidate: observation.Revision | None
+) -> bool:
+    """Whether stable's outputs say something of the candidate's: of rows only within one vector space."""
+    return stable is not None if _spaceless(check) else _shares(stable, candidate)
+
+
+def _spaceless(check: api_checks.Check) -> bool:
+    """Whether no vectors are compared: what a search finds is, or the pace, or what images show."""
+    return check.retrieval is not None or check.performance is not None or check.fidelity is not None
 
 
 def _shares(stable: observation.Revision | None, candidate: observation.Revision | None) -> bool:
@@ -110,10 +132,32 @@ def _fitting(
         for outputs in revision.outputs
         if (outputs.portion, outputs.portions) == (portion, count)
         and (digest is None or outputs.golden_set in {"", digest})
+        # Performance under another load says nothing; it is no record of outputs, and neither are images.
+        and outputs.terms == terms(run, check)
     ]
     own = (outputs for outputs in fitting if outputs.check in {"", check.name})
-    anybodys = digest is not None or check.contract is not None
+    outputs_alone = check.performance is None and check.fidelity is None
+    anybodys = (digest is not None and outputs_alone) or check.contract is not None
     return next(own, None) or (next(iter(fitting), None) if anybodys else None)
+
+
+def terms(run: observation.Run, check: api_checks.Check) -> str:
+    """Return the digest of what is measured by a performance or a fidelity check; nothing for other kinds.
+
+    Two measurements can be compared when they are of the same load, the same inputs and the same operations.
+    """
+    if check.performance is None and check.fidelity is None:
+        return ""
+    (first, *_) = asked = portions.portions(run.spec.judging, check)
+    golden = first.golden_set
+    load = {
+        "load": check.performance.model_dump(mode="json", by_alias=True, include=_LOAD)
+        if check.performance is not None
+        else "Fidelity",
+        "operations": [operation.name for portion in asked for operation in portion.operations],
+        "goldenSet": golden.model_dump(mode="json", by_alias=True) if golden is not None else None,
+    }
+    return f"sha256:{hashlib.sha256(json.dumps(load, sort_keys=True).encode()).hexdigest()}"
 
 
 def _class_of(revision: observation.Revision, run: observation.Run) -> api_spec.NumericClass:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from modelrelease.api import reasons, verdict
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.core import judgement, observation, pods, retention, target
+from modelrelease.core import cut_over, judgement, observation, pods, retention, target
 from modelrelease.core.situation import Situation
 
 Problem = observation.Problem
@@ -255,26 +255,17 @@ def _held_by_evidence(here: Situation) -> Problem | None:
             message = f"{here.candidate} passed, but its outputs are not stored yet: no traffic moves before."
             return Problem(reasons.REFERENCE_NOT_RECORDED, message)
         if here.crosses_space:
-            return _cut_over(here)
+            return cut_over.required(here)
         mixed = pods.mixed(here.status.checked_pods)
         if mixed is not None:
             return mixed
     if phase in {api_run.Phase.STARTING, api_run.Phase.SHIFTING} and here.crosses_space:
         fast = here.run.spec.mode is api_run.Mode.FAST
-        return _cut_over(here) if fast or phase is api_run.Phase.SHIFTING else None
+        return cut_over.required(here) if fast or phase is api_run.Phase.SHIFTING else None
     if phase in {api_run.Phase.SHIFTING, api_run.Phase.HOLDING}:
         revision = here.observed.revisions.get(here.candidate)
         return pods.drift(here.status.checked_pods, revision.pods if revision is not None else ())
     return None
-
-
-def _cut_over(here: Situation) -> Problem:
-    revisions = here.observed.revisions
-    old, new = (
-        revisions[name].embedding_space if name is not None and name in revisions else "an unknown one"
-        for name in (here.stable, here.candidate)
-    )
-    return Problem(reasons.CUT_OVER_REQUIRED, reasons.cut_over(old, new))
 
 
 def awaited_approval(here: Situation) -> api_spec.Approval | None:

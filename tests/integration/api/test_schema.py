@@ -29,6 +29,19 @@ def test_the_servers_defaults_are_pydantics(case: rule_cases.Case, dry_releases:
     assert stored == parse.defaulted(spec.ReleaseSpec.model_validate(case.good["spec"]))
 
 
+@pytest.mark.parametrize("kind", ["contract", "embeddingParity", "fidelity", "performance", "repeatability"])
+def test_what_is_written_without_settings_can_be_applied_again(kind: str, releases: Objects) -> None:
+    # Server-side apply takes an empty object away with an empty list that was defaulted into it.
+    protocol = "OpenAIImages" if kind == "fidelity" else "OpenAIEmbeddings"
+    operations = [{"name": "asked", "protocol": protocol}]
+    release = rule_cases.release(
+        {"checks": [{"name": "one", kind: {}}], "endpoint": {"operations": operations}}
+    )
+    releases.apply(release, "team")
+    release["spec"]["model"]["version"] = "2"
+    assert kind in releases.apply(release, "team")["spec"]["checks"][0]
+
+
 def test_nothing_on_call_is_written_by_default(dry_releases: Objects) -> None:
     assert "override" not in dry_releases.create(rule_cases.release(), dry_run=True)["spec"]
 

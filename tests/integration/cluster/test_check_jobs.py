@@ -69,6 +69,47 @@ async def test_every_delivery_of_a_golden_set_is_a_valid_volume(
     assert set(golden) == {"name", *volume}
 
 
+KEY = {"name": "quality", "key": "key"}
+OWN = {
+    "job": {
+        "image": "example.test/quality:1",
+        "command": ["/check"],
+        "args": ["$(MODELRELEASE_URL)"],
+        "env": [
+            {"name": "A", "value": "$(MODELRELEASE_URL)/v1"},
+            {"name": "B", "valueFrom": {"secretKeyRef": KEY}},
+            {"name": "C", "valueFrom": {"configMapKeyRef": KEY}},
+        ],
+        "mounts": [
+            {"path": "/data", "volume": {"secret": {"secretName": "data"}}},
+            {"path": "/set", "volume": {"image": {"reference": IMAGE}}},
+        ],
+        "goldenSet": "judged",
+        "runAsUser": 1000,
+    },
+    "webhook": {
+        "url": "https://quality.example.test/check",
+        "signingKeyRef": KEY,
+        "authorizationRef": KEY,
+        "caBundleRef": KEY,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", OWN)
+async def test_a_check_of_the_teams_own_is_valid_and_fits_the_restricted_standard(
+    port: client.KubernetesApi, restricted: str, kind: str
+):
+    run = given.run(
+        goldenSets=[{"name": "judged", "volume": {"configMap": {"name": "golden"}}}],
+        checks=[{"name": "p", "custom": {kind: OWN[kind]}}],
+    )
+    job = jobs.render(given.subject("p", run), jobs.Opponents(), jobs.Settings("checks:1"))
+    job["metadata"]["namespace"] = restricted
+    await port.create(api.JOB, job, dry_run=True)
+    await accepted(port, restricted, job["spec"]["template"])
+
+
 @pytest.mark.parametrize("uri", ["pvc://models/bge/3", f"image://{IMAGE}", f"hf://BAAI/bge-m3@{'b' * 40}"])
 async def test_a_template_with_the_models_files_is_valid_and_fits_the_restricted_standard(
     port: client.KubernetesApi, restricted: str, uri: str

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -80,10 +81,17 @@ def slo(**changes: Any) -> dict[str, Any]:
     return {"slos": [{"name": "a", "objective": "99.9", "availability": {}} | changes]}
 
 
+def searched(**retrieval: Any) -> dict[str, Any]:
+    return GOLDEN | {"checks": [{"name": "a", "retrieval": {"goldenSet": "judged", **retrieval}}]}
+
+
+GOLDEN = {"goldenSets": [{"name": "judged", "volume": {"configMap": {"name": "golden-v3"}}}]}
+TWO_OPERATIONS = {
+    "endpoint": {"operations": [{"name": n, "protocol": "OpenAIEmbeddings"} for n in ("query", "embeddings")]}
+}
 PVC = {"uri": "pvc://models/bge/3", "digest": "sha256:" + "a" * 64}
 PULLED = {"uri": "hf://BAAI/bge-m3@" + "b" * 40}
 IMAGE = "registry.example.test/golden/clip@sha256:" + "c" * 64
-GOLDEN = {"goldenSets": [{"name": "judged", "volume": {"configMap": {"name": "golden-v3"}}}]}
 
 
 def model(**changes: Any) -> dict[str, Any]:
@@ -96,6 +104,47 @@ def operation(protocol: str, **more: Any) -> dict[str, Any]:
 
 def golden(**volume: Any) -> dict[str, Any]:
     return {"goldenSets": [{"name": "judged", "volume": volume}]}
+
+
+def own(kind: str = "job", **settings: Any) -> dict[str, Any]:
+    """A check of the team's own."""
+    least = {"image": "example.test/check:1"} if kind == "job" else WEBHOOK
+    return {"checks": [{"name": "a", "custom": {kind: {**least, **settings}}}]}
+
+
+def load(**settings: Any) -> dict[str, Any]:
+    """A performance check."""
+    return {"checks": [{"name": "a", "performance": settings}]}
+
+
+def limit(metric: str, **limits: str) -> dict[str, Any]:
+    return load(gates=[{"metric": metric, **limits}], cost={"pricePerGpuHour": "2.50"}, soak={}) | SOAKING
+
+
+def mount(**changes: Any) -> dict[str, Any]:
+    return own(mounts=[{"path": "/data", "volume": {"configMap": {"name": "data"}}} | changes])
+
+
+def drawn(*operations: Mapping[str, Any], **fidelity: Any) -> dict[str, Any]:
+    """A release of a generator, with a fidelity check where its settings are given."""
+    said = {"endpoint": {"operations": [{"protocol": "OpenAIImages", **one} for one in operations]}}
+    return said | ({"checks": [{"name": "a", "fidelity": fidelity}]} if fidelity else {})
+
+
+CHAIN = ("draft", "b", "c", "d", "e")
+DRAFT, REFINE = {"name": "draft"}, {"name": "refine", "after": "draft"}
+ELSEWHERE = DRAFT | {"via": {"serviceName": "draft", "port": 80}}
+VECTORS = {"name": "vectors", "protocol": "OpenAIEmbeddings"}
+SOAKING = {"checkTemplate": {"activeDeadlineSeconds": 1800}}
+WEBHOOK = {"url": "https://quality.example.test/check", "signingKeyRef": {"name": "quality", "key": "key"}}
+KEY = {"name": "quality", "key": "token"}
+PROBE = {"tokenSecret": {"name": "probe", "key": "token"}}
+
+
+def probed(**changes: Any) -> dict[str, Any]:
+    """A release with a probe endpoint, or with the changes of it that are named ``probe``."""
+    more = changes.pop("probe", {})
+    return {"endpoint": {"protocol": "OpenAIEmbeddings", "probe": PROBE | more}} | changes
 
 
 GENERIC = {"path": "/embed", "body": {"texts": "$inputs"}, "vectors": "$.vectors[*]"}
@@ -136,6 +185,31 @@ CASES = (
         "spec.model.contract.files",
         model(artifact=PULLED, contract={"dimensions": 8}),
         model(artifact=PULLED, contract={"files": ["tokenizer.json"]}),
+    ),
+    of("probe-port", "spec.endpoint.probe.port", probed(), probed(probe={"port": "probe"})),
+    of(
+        "contract-probe",
+        "spec.model.contract",
+        probed(**model(contract={"preprocess": {"lowercase": True, "mean": ["0.5", "0.5", "0.5"]}})),
+        model(contract={"preprocess": {"lowercase": True}}),
+    ),
+    of(
+        "contract-probe",
+        "spec.model.contract",
+        probed(**model(contract={"environment": {"packages.torch": "2.13.0"}})),
+        model(contract={"environment": {"packages.torch": "2.13.0"}}),
+    ),
+    of(
+        "contract-names",
+        "spec.model.contract.environment",
+        probed(**model(contract={"environment": {"a" * 128: "1"}})),
+        probed(**model(contract={"environment": {"a" * 129: "1"}})),
+    ),
+    of(
+        "contract-names",
+        "spec.model.contract.preprocess.other",
+        probed(**model(contract={"preprocess": {"other": {"dropout": "0"}}})),
+        probed(**model(contract={"preprocess": {"other": {"": "0"}}})),
     ),
     of(
         "endpoint-generic",
@@ -205,7 +279,7 @@ CASES = (
             GOLDEN | {"checks": [{"name": "a", kind: {"goldenSet": "judged"}}]},
             GOLDEN | {"checks": [{"name": "a", kind: {"goldenSet": "jugded"}}]},
         )
-        for kind in ("embeddingParity", "contract", "repeatability")
+        for kind in ("embeddingParity", "contract", "repeatability", "retrieval")
     ),
     *(
         of(
@@ -241,6 +315,32 @@ CASES = (
             ]
         },
         {"checks": [{"name": "a", "embeddingParity": {"references": ["Recorded"]}}]},
+    ),
+    *(
+        of(
+            "retrieval-limits",
+            "spec.checks[0].retrieval.gates[0]",
+            searched(gates=[{"metric": "RecallAtK", **good}]),
+            searched(gates=[{"metric": "RecallAtK", **bad}]),
+        )
+        for good, bad in (
+            ({"min": "0.9", "minRatio": "1"}, {"minRatio": "0.9", "maxDrop": "0.1"}),
+            ({"min": "0"}, {}),
+            ({"maxDrop": "0.02"}, {"maxDrop": "2"}),
+            ({"min": "0.5", "maxDrop": "0"}, {"min": "-0.5"}),
+        )
+    ),
+    of(
+        "retrieval-query-operation",
+        "spec.checks",
+        OPERATIONS | searched(queryOperation="query", operations=["query"]),
+        OPERATIONS | searched(queryOperation="passage"),
+    ),
+    of(
+        "retrieval-query-operation",
+        "spec.checks",
+        searched(queryOperation="embeddings"),
+        searched(queryOperation="embeddings", operations=["query"]) | TWO_OPERATIONS,
     ),
     Case("name", "metadata.name", release(name="a" * 40), release(name="a" * 41)),
     Case("name", "metadata.name", release(name="x-1"), release(name="1-x")),
@@ -427,5 +527,247 @@ CASES = (
             },
         )
         for verb in ("pinned", "forced")
+    ),
+    of("custom-one-of", "spec.checks[0].custom", own(), {"checks": [{"name": "a", "custom": {}}]}),
+    of(
+        "custom-one-of",
+        "spec.checks[0].custom",
+        own("webhook"),
+        {"checks": [{"name": "a", "custom": own()["checks"][0]["custom"] | {"webhook": WEBHOOK}}]},
+    ),
+    of(
+        "custom-variable",
+        "spec.checks[0].custom.job.env[0]",
+        own(env=[{"name": "A", "value": ""}, {"name": "B", "valueFrom": {"secretKeyRef": KEY}}]),
+        own(env=[{"name": "A"}]),
+    ),
+    of(
+        "custom-variable-source",
+        "spec.checks[0].custom.job.env[0].valueFrom",
+        own(env=[{"name": "A", "valueFrom": {"configMapKeyRef": KEY}}]),
+        own(env=[{"name": "A", "valueFrom": {"configMapKeyRef": KEY, "secretKeyRef": KEY}}]),
+    ),
+    of(
+        "custom-variable-name",
+        "spec.checks[0].custom.job.env[0].name",
+        own(env=[{"name": "MODEL", "value": "$(MODELRELEASE_URL)"}]),
+        own(env=[{"name": "MODELRELEASE_URL", "value": "http://elsewhere"}]),
+    ),
+    of("custom-mount-path", "spec.checks[0].custom.job.mounts[0].path", mount(), mount(path="/golden")),
+    of(
+        "custom-mount-path",
+        "spec.checks[0].custom.job.mounts[0].path",
+        mount(path="/development"),
+        mount(path="/proc/data"),
+    ),
+    of(
+        "golden-set-one-of",
+        "spec.checks[0].custom.job.mounts[0].volume",
+        mount(volume={"secret": {"secretName": "data"}}),
+        mount(volume={}),
+    ),
+    of(
+        "golden-set-image",
+        "spec.checks[0].custom.job.mounts[0].volume.image.reference",
+        mount(volume={"image": {"reference": IMAGE}}),
+        mount(volume={"image": {"reference": "example.test/data:1"}}),
+    ),
+    of(
+        "custom-golden-set",
+        "spec.checks",
+        GOLDEN | own(goldenSet="judged"),
+        GOLDEN | own(goldenSet="jugded"),
+    ),
+    of(
+        "custom-url",
+        "spec.checks[0].custom.webhook.url",
+        own("webhook", url="http://quality.search:8080/check?to=a@b"),
+        own("webhook", url="https://user:word@quality.example.test/check"),
+    ),
+    of(
+        "check-own-deadline",
+        "spec.checks",
+        {"checks": [{"name": "a", "contract": {}, "deadlineSeconds": 3600}]},
+        {"checks": [{"name": "a", "contract": {}, "deadlineSeconds": 3601}]},
+    ),
+    of(
+        "check-operations",
+        "spec.checks",
+        {"checks": [{"name": "a", "custom": {"webhook": WEBHOOK, "operations": ["embeddings"]}}]},
+        {"checks": [{"name": "a", "custom": {"webhook": WEBHOOK, "operations": ["query"]}}]},
+    ),
+    *(
+        of(
+            "performance-limits",
+            "spec.checks[0].performance.gates[0]",
+            limit(metric, **good),
+            limit(metric, **bad),
+        )
+        for metric, good, bad in (
+            ("LatencyP95Milliseconds", {"max": "300", "maxRatio": "1.25"}, {}),
+            ("LatencyP99Milliseconds", {"maxRatio": "1.5"}, {"max": "300", "min": "1"}),
+            ("ThroughputPerSecond", {"min": "40", "minRatio": "0.9"}, {"max": "40"}),
+            ("ThroughputPerSecond", {"minRatio": "0.9"}, {"minRatio": "0.9", "maxRatio": "1.1"}),
+            ("GpuSecondsPerInference", {"maxRatio": "1.2"}, {"minRatio": "0.9"}),
+            ("StepsPerImage", {"maxRatio": "1"}, {"min": "20"}),
+            ("PricePerInference", {"max": "0.01"}, {"maxRatio": "2"}),
+            ("MemoryGrowthSharePerHour", {"max": "0.02"}, {"max": "0.02", "maxRatio": "2"}),
+        )
+    ),
+    of(
+        "performance-arrivals",
+        "spec.checks[0].performance.requestsPerSecond",
+        load(arrivals="Poisson", requestsPerSecond="12.5"),
+        load(arrivals="Poisson", requestsPerSecond="0"),
+    ),
+    of(
+        "performance-arrivals",
+        "spec.checks[0].performance.requestsPerSecond",
+        load(arrivals="Closed", concurrency=8),
+        load(requestsPerSecond="12.5"),
+    ),
+    of(
+        "performance-mix",
+        "spec.checks[0].performance.mix",
+        load(mix=[{"upTo": 128, "share": "0.7"}, {"upTo": 4096, "share": "0.3"}]),
+        load(mix=[{"upTo": 128, "share": "0.7"}, {"upTo": 4096, "share": "0.299999999"}]),
+    ),
+    of(
+        "performance-mix",
+        "spec.checks[0].performance.mix",
+        load(mix=[{"upTo": 128, "share": "1"}]),
+        load(mix=[{"upTo": 4096, "share": "0.3"}, {"upTo": 128, "share": "0.7"}]),
+    ),
+    of(
+        "performance-price",
+        "spec.checks[0].performance.gates",
+        limit("PricePerInference", max="0.01"),
+        load(gates=[{"metric": "PricePerInference", "max": "0.01"}]),
+    ),
+    of(
+        "performance-soak",
+        "spec.checks[0].performance.gates",
+        limit("MemoryGrowthSharePerHour", max="0.01"),
+        load(gates=[{"metric": "MemoryGrowthSharePerHour", "max": "0.01"}]),
+    ),
+    of(
+        "performance-deadline",
+        "spec.checks",
+        {"checks": [{"name": "a", "deadlineSeconds": 335, "performance": {"durationSeconds": 300}}]},
+        {"checks": [{"name": "a", "deadlineSeconds": 334, "performance": {"durationSeconds": 300}}]},
+    ),
+    of("performance-deadline", "spec.checks", load(soak={}) | SOAKING, load(soak={})),
+    of(
+        "check-golden-set",
+        "spec.checks",
+        GOLDEN | load(goldenSet="judged"),
+        GOLDEN | load(goldenSet="jugded"),
+    ),
+    of(
+        "operation-generic",
+        "spec.endpoint.operations[0]",
+        operation("GenericJSON", path="/draw", body={"prompt": "$input"}, images="$.image"),
+        operation("GenericJSON", **GENERIC, images="$.image"),
+    ),
+    of(
+        "endpoint-images",
+        "spec.endpoint.protocol",
+        {"endpoint": {"protocol": "OpenAIEmbeddings"}},
+        {"endpoint": {"protocol": "OpenAIImages"}},
+    ),
+    of(
+        "operation-draws",
+        "spec.endpoint.operations[0]",
+        operation("OpenAIImages", via={"port": 8001}, imageHosts=["files.shop:8080"]),
+        operation("OpenAIEmbeddings", via={"port": 8001}),
+    ),
+    of(
+        "operation-draws",
+        "spec.endpoint.operations[0]",
+        operation("OpenAIImages", extraBody={"quality": "high"}),
+        operation("OpenAIImages", modality="Image"),
+    ),
+    of(
+        "operation-draws",
+        "spec.endpoint.operations[1]",
+        drawn(DRAFT, {"name": "b", "protocol": "GenericJSON", **GENERIC}),
+        drawn(DRAFT, {"name": "b", "protocol": "GenericJSON", **GENERIC, "after": "draft"}),
+    ),
+    *(
+        of("operation-after", "spec.endpoint.operations", drawn(REFINE, DRAFT, *more), drawn(*bad))
+        for more, bad in (
+            ([{"name": "c", "after": "refine"}, {"name": "d", "after": "c"}], [REFINE]),
+            ([], [REFINE | {"after": "refine"}]),
+            ([], [REFINE, DRAFT | {"after": "refine"}]),
+            ([], [VECTORS | DRAFT, REFINE]),
+            ([], [DRAFT, *({"name": b, "after": a} for a, b in itertools.pairwise(CHAIN))]),
+        )
+    ),
+    of(
+        "operation-of-the-pod",
+        "spec.endpoint.operations",
+        drawn(ELSEWHERE, REFINE),
+        drawn(ELSEWHERE, REFINE | {"via": {"serviceName": "refine", "port": 80}}),
+    ),
+    of(
+        "check-of-the-pod",
+        "spec.checks",
+        drawn(ELSEWHERE, REFINE, operations=["draft", "refine"]),
+        drawn(ELSEWHERE, REFINE, operations=["draft"]),
+    ),
+    *(
+        of(
+            "fidelity-limits",
+            "spec.checks[0].fidelity.gates[0]",
+            drawn(DRAFT, gates=[{"metric": metric, **good}]),
+            drawn(DRAFT, gates=[{"metric": metric, **bad}]),
+        )
+        for metric, good, bad in (
+            ("TextFidelity", {"min": "0.9", "maxDrop": "0.03"}, {}),
+            ("CharacterErrorRate", {"maxRise": "0.02"}, {"maxDrop": "0.02"}),
+            ("UniqueLevels", {"minRatio": "0.95"}, {"minRatio": "0.95", "max": "1"}),
+            ("PromptDistance", {"maxRatio": "2"}, {"minRatio": "2"}),
+            ("RefusedPrompts", {"max": "1"}, {"min": "1"}),
+        )
+    ),
+    of(
+        "fidelity-draws",
+        "spec.checks",
+        drawn(DRAFT, VECTORS, operations=["draft"]),
+        drawn(DRAFT, VECTORS, operations=["vectors"]),
+    ),
+    of("fidelity-draws", "spec.checks", drawn(DRAFT, gates=[]), drawn(VECTORS, gates=[])),
+    of(
+        "fidelity-draws",
+        "spec.checks",
+        drawn(DRAFT, VECTORS) | {"checks": [{"name": "a", "operation": "draft", "fidelity": {}}]},
+        {"checks": [{"name": "a", "fidelity": {}}]},
+    ),
+    *(
+        of(
+            "check-vectors",
+            "spec.checks",
+            drawn(DRAFT, VECTORS) | {"checks": [{"name": "a", kind: {"operations": ["vectors"]}}]},
+            drawn(DRAFT, VECTORS) | {"checks": [{"name": "a", kind: {"operations": ["draft"]}}]},
+        )
+        for kind in ("embeddingParity", "contract", "repeatability")
+    ),
+    of(
+        "check-vectors",
+        "spec.checks",
+        drawn(DRAFT, VECTORS) | {"checks": [{"name": "a", "contract": {}}]},
+        drawn(DRAFT) | {"checks": [{"name": "a", "contract": {}}]},
+    ),
+    of(
+        "check-vectors",
+        "spec.checks",
+        GOLDEN | drawn(DRAFT, VECTORS) | searched(),
+        GOLDEN | drawn(DRAFT) | searched(),
+    ),
+    of(
+        "check-golden-set",
+        "spec.checks",
+        GOLDEN | drawn(DRAFT, goldenSet="judged"),
+        GOLDEN | drawn(DRAFT, goldenSet="jugded"),
     ),
 )

@@ -255,6 +255,16 @@ def pod(**changes: Any) -> dict[str, Any]:
             {"strategy": {"maxSurge": 0, "maxUnavailable": 1, "steps": [{"weight": 5}]}},
             ["spec.strategy.maxSurge", "spec.strategy.steps"],
         ),
+        (rule_cases.own(), ["spec.checks[0].custom.job.image"]),
+        (rule_cases.own(image=rule_cases.IMAGE), []),
+        (rule_cases.own("webhook"), []),
+        (rule_cases.own("webhook", url="http://quality.search.svc.cluster.local:8080/check"), []),
+        (rule_cases.own("webhook", url="http://quality.search/check"), []),
+        (
+            rule_cases.own("webhook", url="http://quality.example.test/check"),
+            ["spec.checks[0].custom.webhook.url"],
+        ),
+        (rule_cases.own("webhook", url="http://[x"), []),
     ],
 )
 def test_advice_on_what_the_server_accepts(changes: dict[str, Any], paths: list[str]) -> None:

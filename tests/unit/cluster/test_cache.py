@@ -220,14 +220,23 @@ def test_trimming_keeps_what_is_looked_at():
             "nodeName": "n",
             "volumes": ["big"],
             "containers": [{"name": "m", "env": ["big"], "ports": [{"name": "model", "containerPort": 1}]}],
+            "initContainers": [
+                {"name": "artifact", "env": ["big"]},
+                {"name": "probe", "env": ["big"], "ports": [{"name": "probe", "containerPort": 2}]},
+            ],
         },
         "status": {"phase": "Running"},
     }
     assert cache.trim_pod(full)["spec"] == {
         "nodeName": "n",
         "containers": [{"name": "m", "ports": [{"name": "model", "containerPort": 1}]}],
+        "initContainers": [{"name": "probe", "ports": [{"name": "probe", "containerPort": 2}]}],
     }
     assert cache.trim_pod(full)["status"] == {"phase": "Running"}
+    limits = {"nvidia.com/gpu": "1", "memory": "80Gi"}
+    on_gpu = full | {"spec": {"containers": [{"name": "m", "resources": {"limits": limits}}]}}
+    (kept,) = cache.trim_pod(on_gpu)["spec"]["containers"]
+    assert kept == {"name": "m", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
     assert "template" not in cache.trim_job(pod("j") | {"spec": {"template": {}, "backoffLimit": 0}})["spec"]
     applied = {"kubectl.kubernetes.io/last-applied-configuration": "big", "a": "b"}
     annotated = pod("a")

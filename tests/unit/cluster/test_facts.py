@@ -56,11 +56,19 @@ def test_a_ready_pod():
         ready=True,
         ip="10.0.0.1",
         port=8000,
+        ports=(("model", 8000),),
         scheduled_time=THEN,
         ready_time=THEN,
         containers=(observation.Container("m", ready=True, restarts=2, image_id="i@sha256:1"),),
         accelerator="NVIDIA-H200",
     )
+
+
+def test_ports_are_known_by_name_a_sidecars_too():
+    found = pod({})
+    sidecar = {"name": "probe", "ports": [{"name": "probe", "containerPort": 9000}, {"containerPort": 1}]}
+    found["spec"]["initContainers"] = [sidecar, {"name": "init"}]
+    assert facts.pod(found).ports == (("probe", 9000), ("model", 8000))
 
 
 def test_a_terminating_pod_is_not_ready_whatever_it_says():
@@ -281,3 +289,20 @@ def test_annotations_that_say_nothing(junk: str):
 def test_a_run_of_another_version_is_a_problem_and_not_dropped():
     with pytest.raises(facts.Unreadable, match="Run x can't be read"):
         facts.run({"metadata": {"name": "x"}, "spec": {"revision": "r1"}, "status": {"phase": "Dancing"}})
+
+
+@pytest.mark.parametrize(
+    ("limits", "gpus"),
+    [
+        ([{}], 0),
+        ([{"nvidia.com/gpu": "2", "cpu": "4"}, {"memory": "1Gi"}], 2),
+        ([{"nvidia.com/gpu": 1}, {"amd.com/gpu": "1"}], 2),
+        ([{"nvidia.com/mig-1g.10gb": "1"}], 0),
+    ],
+)
+def test_whole_gpus_are_counted(limits: list[dict[str, Any]], gpus: int):
+    made = pod({"phase": "Running"})
+    made["spec"]["containers"] = [
+        {"name": f"c{n}", "resources": {"limits": one}} for n, one in enumerate(limits)
+    ]
+    assert facts.pod(made).gpus == gpus

@@ -57,6 +57,45 @@ def test_operations_choose():
     assert split({}, CLIP, operation="query") == [(0, ["query"], "TextV1", "0/1")]
 
 
+DRAWING = {
+    "endpoint": {
+        "operations": [
+            {"name": "text", "protocol": "OpenAIEmbeddings"},
+            {"name": "large", "protocol": "OpenAIImages", "after": "refine"},
+            {"name": "draft", "protocol": "OpenAIImages"},
+            {"name": "refine", "protocol": "OpenAIImages", "after": "draft"},
+        ]
+    }
+}
+
+
+def drawn(**check: Any) -> list[tuple[list[str], str]]:
+    found = given.judging(checks=[{"name": "p", **check}], **DRAWING)
+    return [
+        ([one.name for one in portion.operations], portion.builtin)
+        for portion in portions.portions(found, found.checks[0])
+    ]
+
+
+def test_prompts_go_to_operations_that_draw_and_texts_to_the_others():
+    assert drawn(fidelity={}) == [(["large", "draft", "refine"], "PromptV1")]
+    assert drawn(repeatability={}) == [(["text"], "TextV1")]
+    assert drawn(performance={}) == [(["text"], "TextV1"), (["large", "draft", "refine"], "PromptV1")]
+
+
+@pytest.mark.parametrize(
+    ("named", "asked"),
+    [
+        ("large", ["large", "draft", "refine"]),
+        ("refine", ["draft", "refine"]),
+        ("draft", ["draft"]),
+    ],
+)
+def test_an_operation_brings_what_it_comes_after(named: str, asked: list[str]):
+    assert drawn(fidelity={"operations": [named]}) == [(asked, "PromptV1")]
+    assert drawn(performance={"operations": [named]}) == [(asked, "PromptV1")]
+
+
 def test_shards_split_each_set():
     assert split({"shards": 2}, CLIP) == [
         (0, ["text", "query"], "TextV1", "0/2"),

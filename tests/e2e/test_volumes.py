@@ -1,0 +1,187 @@
+"""What is read from volumes: the model's files by its pods, a team's golden set by its checks."""
+
+import itertools
+import json
+import pathlib
+from typing import Any
+
+import pytest
+
+from canary_checks import artifact
+from canary_checks import vocabulary as v
+from canary_checks.golden import files
+from hack.demo import kube, stage
+from tests.e2e.conftest import Releases
+from tests.e2e.release import RUN_SECONDS, Release, config_map
+
+CLAIM = "models"
+WEIGHTS = {"one": "the weights of one", "two": "the weights of two"}
+ITEMS = 64
+NO_RETRY = {"retryPolicy": {"limit": 0}}
+
+
+def test_a_model_whose_files_are_other_ones_never_starts_and_stable_serves_on(
+    on: stage.Stage, releases: Releases, claim: str, tmp_path: pathlib.Path
+) -> None:
+    # Given a release whose model lies on a claim, pinned by the digest of its files.
+    digests = {name: _digest(tmp_path / name, content) for name, content in WEIGHTS.items()}
+    release = releases("embedder", strategy=NO_RETRY)
+    _take(release, f"pvc://{claim}/one", digests["one"])
+    run = release.commit_run()
+    stable = release.promoted(run)
+    assert release.status_of(run)["artifact"]["digest"] == digests["one"]
+
+    # When the next one names other files than those that lie there, then its server never starts.
+    _take(release, f"pvc://{claim}/two", digests["one"])
+    release.serve("second")
+    run = release.commit_run()
+    status = release.wait_done(run, RUN_SECONDS)
+
+    assert (status["outcome"], status["reason"]) == ("RolledBack", "ArtifactMismatch"), status
+    assert not status.get("liveTime"), "no user could reach it"
+    assert digests["two"] in release.wait_reason("Stalled", "ArtifactMismatch")
+    release.wait("stable to be alone again", 60, lambda: release.settled_on(stable))
+    assert release.answers() == "first"
+
+    # When the digest is corrected, then it is another revision, and it is released.
+    _take(release, f"pvc://{claim}/two", digests["two"])
+    run = release.commit_run()
+    release.promoted(run)
+    assert release.status_of(run)["artifact"]["digest"] == digests["two"]
+    assert release.answers() == "second"
+
+
+@pytest.fixture
+def claim(on: stage.Stage, releases: Releases) -> Any:
+    """A claim with the files of two models, on a folder of the node."""
+    name = f"{releases.namespace}-{CLAIM}"
+    size, mode = {"storage": "1Mi"}, ["ReadWriteOnce"]
+    bound = {"namespace": releases.namespace, "name": CLAIM}
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "capacity": size,
+            "accessModes": mode,
+            "storageClassName": "",
+            "persistentVolumeReclaimPolicy": "Retain",
+            "claimRef": bound,
+            "hostPath": {"path": f"/var/tmp/{name}", "type": "DirectoryOrCreate"},  # noqa: S108 - the node's
+        },
+    }
+    on.kube.apply(volume)
+    on.kube.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": bound,
+            "spec": {
+                "accessModes": mode,
+                "storageClassName": "",
+                "volumeName": name,
+                "resources": {"requests": size},
+            },
+        }
+    )
+    _write(on, releases.namespace)
+    yield CLAIM
+    on.kube.delete(kube.path_of(volume))
+
+
+def _write(on: stage.Stage, namespace: str) -> None:
+    """Put the files there, as the job of a training pipeline does."""
+    script = (
+        "import json, pathlib, sys\n"
+        "for name, content in json.loads(sys.argv[1]).items():\n"
+        "    folder = pathlib.Path('/models', name)\n"
+        "    folder.mkdir(exist_ok=True)\n"
+        "    (folder / 'weights.bin').write_text(content)\n"
+    )
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "writer", "namespace": namespace},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "containers": [
+                {
+                    "name": "writer",
+                    "image": on.images["checks"],
+                    "command": ["python", "-c", script, json.dumps(WEIGHTS)],
+                    "securityContext": {"runAsUser": 0},
+                    "volumeMounts": [{"name": CLAIM, "mountPath": "/models"}],
+                }
+            ],
+            "volumes": [{"name": CLAIM, "persistentVolumeClaim": {"claimName": CLAIM}}],
+        },
+    }
+    on.kube.apply(pod)
+    on.kubectl(
+        "-n", namespace, "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/writer", "--timeout=60s"
+    )
+
+
+def _digest(folder: pathlib.Path, content: str) -> str:
+    folder.mkdir()
+    (folder / "weights.bin").write_text(content)
+    return artifact.read(folder).digest
+
+
+def _take(release: Release, uri: str, digest: str) -> None:
+    release.manifest["spec"]["model"]["artifact"] = {"uri": uri, "digest": digest}
+
+
+def test_where_nothing_recorded_fits_the_golden_set_stable_is_asked_live_and_gently(
+    on: stage.Stage, releases: Releases
+) -> None:
+    # Given a stable that has left its outputs for the team's golden set.
+    parity = {"name": "parity", "embeddingParity": {"goldenSet": "own", "references": ["Stable"]}}
+    checks = [{"name": "contract", "contract": {}}, parity]
+    release = releases("embedder", checks=checks, strategy=NO_RETRY | {"approval": "BeforeFull"})
+    _judge_by(on, release, version=1)
+    stable = release.release_first()
+    before = _probed(release, stable)
+
+    # When the next revision is judged by a set of other texts, of which nothing is recorded.
+    _judge_by(on, release, version=2)
+    release.serve("second")
+    run = release.commit_run()
+    release.wait_reason("Paused", "AwaitingApproval")
+    asked = _probed(release, stable)[len(before) :]
+
+    # Then stable is asked, each text by itself and not more than twice a second.
+    said = release.check_of(run, "parity")
+    assert said["verdict"] == "Pass", said
+    assert [count for _, count in asked[:ITEMS]] == [1] * ITEMS
+    pauses = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(asked)]
+    assert sum(pauses) / len(pauses) >= 0.45
+
+
+def _judge_by(on: stage.Stage, release: Release, version: int) -> None:
+    """Publish a version of the team's golden set, and name it in the release."""
+    items = [
+        files.ItemLine(
+            id=f"p-{number:03}",
+            stratum="plain",
+            modality=v.Modality.TEXT,
+            text=f"Sentence {number} of version {version}.",
+        )
+        for number in range(ITEMS)
+    ]
+    content = files.write("Own", str(version), items, license_name="CC0-1.0")
+    name = f"golden-{version}"
+    on.kube.apply(
+        config_map(release.namespace, name, {file: text.decode() for file, text in content.items()})
+    )
+    release.manifest["spec"]["goldenSets"] = [{"name": "own", "volume": {"configMap": {"name": name}}}]
+
+
+def _probed(release: Release, revision: str) -> list[tuple[float, int]]:
+    """Return what checks have asked the one pod of a revision: when, and how many texts at once."""
+    (pod,) = release.pods(revision)
+    path = f"/api/v1/namespaces/{release.namespace}/pods/{pod['metadata']['name']}"
+    said = release.kube.text(f"{path}:8000/proxy/probed")
+    assert said is not None
+    return [(float(when), int(count)) for when, count in json.loads(said)]
