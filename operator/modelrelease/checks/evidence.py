@@ -15,7 +15,7 @@ import pydantic
 from canary_checks import result
 from modelrelease.api import constants
 from modelrelease.api import run as api_run
-from modelrelease.checks import jobs
+from modelrelease.checks import jobs, subjects
 
 EVIDENCE: Final = f"{constants.GROUP}/evidence"
 """Name of the evidence's ConfigMap; empty when it was lost."""
@@ -153,7 +153,7 @@ def _nonce(run_uid: str, job: Mapping[str, Any]) -> str:
     labels, said = job["metadata"].get("labels") or {}, job["metadata"].get("annotations") or {}
     attempt = int(said.get(jobs.ATTEMPT) or 0)
     portion = int(said.get(jobs.PORTION) or 0)
-    return jobs.nonce(
+    return subjects.nonce(
         run_uid, labels.get(constants.LABEL_CHECK, ""), attempt, said.get(jobs.POD_UID, ""), portion
     )
 
@@ -184,13 +184,13 @@ def keeping(what: Due, log: str | None, release: Mapping[str, Any], revision: st
         )
         if what.path:
             config_maps[0]["metadata"]["annotations"] = {PATH: what.path}
-    own = (metadata.get("annotations") or {}).get(jobs.KIND) == jobs.OWN_KIND
+    own = (metadata.get("annotations") or {}).get(jobs.KIND) == subjects.OWN_KIND
     reference = None if own else found.reference
     if reference is not None and len(reference.content()) <= _REFERENCE_MAX_BYTES:
         # Named by content: what another attempt or pod has recorded stays what it is.
         short = reference.digest.removeprefix("sha256:")[:10]
         name = f"{metadata['labels'][constants.LABEL_RELEASE]}-{revision}-outputs-{short}"
-        outputs = _config_map(metadata, name, jobs.OUTPUTS_KEY, reference.content(), release)
+        outputs = _config_map(metadata, name, subjects.OUTPUTS_KEY, reference.content(), release)
         outputs["metadata"]["labels"][constants.LABEL_REVISION] = revision
         config_maps.append(outputs)
         kept = _reference(what.job, found.result, name, reference.digest)

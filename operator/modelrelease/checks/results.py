@@ -10,7 +10,7 @@ from modelrelease.api import checks as api_checks
 from modelrelease.api import constants, reasons
 from modelrelease.api import run as api_run
 from modelrelease.api import verdict as api_verdict
-from modelrelease.checks import custom, evidence, jobs
+from modelrelease.checks import custom, evidence, jobs, subjects
 from modelrelease.core import observation
 
 Object = dict[str, Any]
@@ -41,7 +41,7 @@ def _part(run: observation.Run, run_uid: str, job: Object, pods: list[Object]) -
     labels, said = job["metadata"].get("labels") or {}, job["metadata"].get("annotations") or {}
     check, pod_uid = labels.get(constants.LABEL_CHECK, ""), said.get(jobs.POD_UID, "")
     attempt, portion = int(said.get(jobs.ATTEMPT) or 0), int(said.get(jobs.PORTION) or 0)
-    nonce = jobs.nonce(run_uid, check, attempt, pod_uid, portion)
+    nonce = subjects.nonce(run_uid, check, attempt, pod_uid, portion)
     part = observation.CheckPart(
         check=check, attempt=attempt, pod_uid=pod_uid, portion=portion, finished=False, nonce=nonce
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from modelrelease.api import constants
 from modelrelease.api import run as api_run
-from modelrelease.checks import evidence, jobs
+from modelrelease.checks import evidence, jobs, subjects
 from modelrelease.cluster import act, api, facts, manifests, observe
 from modelrelease.cluster import evidence as cluster_evidence
 from modelrelease.core import observation, target, wanted
@@ -22,7 +22,7 @@ def missing(
     return tuple(
         job
         for job in asked
-        if jobs.name(run.name, job.check, job.attempt, job.pod.uid, job.portion) not in known
+        if subjects.name(run.name, job.check, job.attempt, job.pod.uid, job.portion) not in known
     )
 
 
@@ -41,7 +41,7 @@ async def start(
     declared = {check.name: check for check in run.spec.judging.checks}
     candidate = observed.revisions.get(run.spec.revision)
     for job in due:
-        subject = jobs.Subject(
+        subject = subjects.Subject(
             run=run,
             run_uid=raw["metadata"]["uid"],
             namespace=look.objects.owner.namespace,
@@ -51,7 +51,7 @@ async def start(
             portion=job.portion,
             embedding_space=candidate.embedding_space if candidate is not None else "",
         )
-        await act.start_check(port, jobs.render(subject, jobs.opponents(observed, subject), settings))
+        await act.start_check(port, jobs.render(subject, subjects.opponents(observed, subject), settings))
 
 
 def settled(look: observe.Look, observed: observation.Observation) -> tuple[api.Object, ...]:

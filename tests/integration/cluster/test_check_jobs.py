@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from modelrelease.api import artifact as artifacts
-from modelrelease.checks import jobs
+from modelrelease.checks import jobs, subjects
 from modelrelease.cluster import api, client, manifests
 from modelrelease.cluster import artifacts as cluster_artifacts
 from tests.unit.checks import given
@@ -63,7 +63,7 @@ async def test_every_delivery_of_a_golden_set_is_a_valid_volume(
         goldenSets=[{"name": "judged", "volume": volume}],
         checks=[{"name": "p", "embeddingParity": {"goldenSet": "judged"}}],
     )
-    job = jobs.render(given.subject("p", run), jobs.Opponents(), jobs.Settings("checks:1"))
+    job = jobs.render(given.subject("p", run), subjects.Opponents(), jobs.Settings("checks:1"))
     spec = await accepted(port, restricted, job["spec"]["template"])
     (golden,) = [found for found in spec["volumes"] if found["name"] == "golden"]
     assert set(golden) == {"name", *volume}
@@ -104,7 +104,7 @@ async def test_a_check_of_the_teams_own_is_valid_and_fits_the_restricted_standar
         goldenSets=[{"name": "judged", "volume": {"configMap": {"name": "golden"}}}],
         checks=[{"name": "p", "custom": {kind: OWN[kind]}}],
     )
-    job = jobs.render(given.subject("p", run), jobs.Opponents(), jobs.Settings("checks:1"))
+    job = jobs.render(given.subject("p", run), subjects.Opponents(), jobs.Settings("checks:1"))
     job["metadata"]["namespace"] = restricted
     await port.create(api.JOB, job, dry_run=True)
     await accepted(port, restricted, job["spec"]["template"])

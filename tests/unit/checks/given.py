@@ -7,7 +7,7 @@ from canary_checks import result
 from modelrelease.api import checks as api_checks
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.checks import jobs
+from modelrelease.checks import jobs, subjects
 from modelrelease.core import observation, references
 
 RUN_UID = "run-uid"
@@ -63,9 +63,9 @@ def check(name: str, of: observation.Run) -> api_checks.Check:
 POD = observation.Pod("embedder-pod", "pod-uid", REVISION, ready=True, ip="10.0.0.7", port=8000)
 
 
-def subject(name: str = "parity", of: observation.Run | None = None) -> jobs.Subject:
+def subject(name: str = "parity", of: observation.Run | None = None) -> subjects.Subject:
     of = of or run()
-    return jobs.Subject(of, RUN_UID, "shop", check(name, of), 1, POD)
+    return subjects.Subject(of, RUN_UID, "shop", check(name, of), 1, POD)
 
 
 def recorded() -> references.Recorded:
@@ -78,7 +78,7 @@ def recorded() -> references.Recorded:
 
 
 def job(name: str = "parity", known: int = 1) -> dict[str, Any]:
-    against = jobs.Opponents((recorded(),)[:known])
+    against = subjects.Opponents((recorded(),)[:known])
     found = jobs.render(subject(name), against, jobs.Settings("checks:1"))
     found["metadata"]["uid"] = "job-uid"
     return found
@@ -118,7 +118,7 @@ def answered(name: str = "parity", **more: Any) -> result.CheckResult:
         "check": {"name": name, "kind": "EmbeddingParity", "configDigest": DIGEST},
         "run": f"embedder-{REVISION}-1",
         "attempt": 1,
-        "nonce": jobs.nonce(RUN_UID, name, 1, "pod-uid"),
+        "nonce": subjects.nonce(RUN_UID, name, 1, "pod-uid"),
         "podUID": "pod-uid",
         "shard": 0,
         "subject": {"role": "Candidate", "revision": REVISION},

@@ -13,7 +13,7 @@ from canary_checks import result
 from canary_checks.conformance import sample_server
 from canary_checks.webhook import request as webhook_request
 from modelrelease.api.verdict import Verdict
-from modelrelease.checks import evidence, jobs, results
+from modelrelease.checks import evidence, jobs, results, subjects
 from modelrelease.core import observation, portions, references
 from tests.unit.checks import given
 
@@ -28,7 +28,7 @@ def run(custom: dict[str, Any], **more: Any) -> observation.Run:
 
 
 def rendered(of: observation.Run) -> dict[str, Any]:
-    job = jobs.render(given.subject("quality", of), jobs.Opponents(), jobs.Settings("checks:1", "Always"))
+    job = jobs.render(given.subject("quality", of), subjects.Opponents(), jobs.Settings("checks:1", "Always"))
     job["metadata"]["uid"] = "job-uid"
     return job
 
@@ -55,7 +55,9 @@ def test_a_job_is_told_what_to_probe():
     asked = result.Question.model_validate_json(said["MODELRELEASE_QUESTION"], by_alias=True, by_name=False)
     assert said["MODELRELEASE_URL"] == asked.url == "http://10.0.0.7:8000"
     assert (
-        said["MODELRELEASE_NONCE"] == asked.answer.nonce == jobs.nonce(given.RUN_UID, "quality", 1, "pod-uid")
+        said["MODELRELEASE_NONCE"]
+        == asked.answer.nonce
+        == subjects.nonce(given.RUN_UID, "quality", 1, "pod-uid")
     )
     assert said["MODELRELEASE_CONFIG_DIGEST"] == asked.answer.check.config_digest
     assert said["MODELRELEASE_RUN"] == asked.answer.run == of.name
@@ -310,7 +312,7 @@ def test_the_examples_answer_to_the_rendered_question_is_believed(tmp_path: path
     with sample_server.serving() as url:
         pod = dataclasses.replace(given.POD, ip="127.0.0.1", port=int(url.rpartition(":")[2]))
         subject = dataclasses.replace(given.subject("quality", of), pod=pod)
-        job = jobs.render(subject, jobs.Opponents(), jobs.Settings("checks:1"))
+        job = jobs.render(subject, subjects.Opponents(), jobs.Settings("checks:1"))
         job["metadata"]["uid"] = "job-uid"
         # As Kubernetes would, but for the path, which is its own there.
         told = variables(job) | {"MODELRELEASE_TERMINATION_LOG": str(log)}

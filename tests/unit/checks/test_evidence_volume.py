@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from canary_checks import result
-from modelrelease.checks import evidence, jobs
+from modelrelease.checks import evidence, jobs, subjects
 from tests.unit.checks import given
 
 CLAIM = {"persistentVolumeClaim": {"claimName": "evidence"}}
@@ -15,7 +15,7 @@ CLAIM = {"persistentVolumeClaim": {"claimName": "evidence"}}
 def rendered(volume: dict[str, Any] | None, **check: Any) -> dict[str, Any]:
     declared = {"checks": [{"name": "parity", **check}]} if check else {}
     run = given.run(checkTemplate={"evidenceVolume": volume} if volume else {}, **declared)
-    return jobs.render(given.subject("parity", run), jobs.Opponents(), jobs.Settings("checks:1"))
+    return jobs.render(given.subject("parity", run), subjects.Opponents(), jobs.Settings("checks:1"))
 
 
 def asked(job: dict[str, Any]) -> dict[str, Any]:

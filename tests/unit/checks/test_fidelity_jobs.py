@@ -17,7 +17,7 @@ from modelrelease.api import fidelity as api_fidelity
 from modelrelease.api import lint
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.checks import jobs
+from modelrelease.checks import jobs, subjects
 from modelrelease.core import observation, references
 from tests.unit.api import rule_cases
 from tests.unit.checks import given
@@ -42,11 +42,13 @@ def run(*drawing: dict[str, Any], checks: list[dict[str, Any]] | None = None, **
     return given.run(endpoint=declared, checks=said, **more)
 
 
-def rendered(of: observation.Run, against: jobs.Opponents | None = None) -> dict[str, Any]:
-    return jobs.render(given.subject("posters", of), against or jobs.Opponents(), jobs.Settings("checks:1"))
+def rendered(of: observation.Run, against: subjects.Opponents | None = None) -> dict[str, Any]:
+    return jobs.render(
+        given.subject("posters", of), against or subjects.Opponents(), jobs.Settings("checks:1")
+    )
 
 
-def asked(of: observation.Run, against: jobs.Opponents | None = None) -> check_request.CheckRequest:
+def asked(of: observation.Run, against: subjects.Opponents | None = None) -> check_request.CheckRequest:
     (container,) = rendered(of, against)["spec"]["template"]["spec"]["containers"]
     (text,) = [entry["value"] for entry in container["env"] if entry["name"] == "MODELRELEASE_CHECK_REQUEST"]
     return check_request.CheckRequest.model_validate_json(text, by_alias=True, by_name=False)
@@ -78,7 +80,7 @@ def test_an_operation_goes_through_another_port_or_service():
         ENLARGE | {"via": {"port": 9000}},
     ]
     live = references.LiveStable(STABLE, STABLE_POD, api_spec.NumericClass.BF16)
-    found = asked(run(*elsewhere), jobs.Opponents(live=live))
+    found = asked(run(*elsewhere), subjects.Opponents(live=live))
     assert found.url == "http://10.0.0.7:8000"
     assert [one.url for one in found.operations] == [
         "http://drafts.shop.svc:80",

@@ -8,7 +8,7 @@ from canary_checks import result
 from modelrelease.api import endpoint as api_endpoint
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.checks import jobs
+from modelrelease.checks import jobs, question, subjects
 from modelrelease.core import observation, references
 from tests.unit.checks import given
 
@@ -57,7 +57,7 @@ def test_ipv6_and_gates_and_tf32():
     )
     run = dataclasses.replace(run, spec=run.spec.model_copy(update={"stable_numeric_class": None}))
     subject = dataclasses.replace(given.subject("p", run), pod=dataclasses.replace(given.POD, ip="fd00::1"))
-    request = asked(jobs.render(subject, jobs.Opponents(), jobs.Settings("i")))
+    request = asked(jobs.render(subject, subjects.Opponents(), jobs.Settings("i")))
     assert request["url"] == "http://[fd00::1]:8000"
     assert request["gates"] == [{"metric": "CosineDistanceWorst", "max": "0.001"}]
     assert request["numericClass"] == "tf32"
@@ -98,7 +98,7 @@ def test_the_namespaces_needs_are_met_but_no_label_of_ours_is_given_away():
             "activeDeadlineSeconds": 100,
         }
     )
-    job = jobs.render(given.subject("parity", run), jobs.Opponents(), jobs.Settings("i"))
+    job = jobs.render(given.subject("parity", run), subjects.Opponents(), jobs.Settings("i"))
     template = job["spec"]["template"]
     assert template["metadata"]["labels"]["team"] == "search"
     assert template["metadata"]["labels"]["modelrelease.dev/role"] == "check"
@@ -117,28 +117,28 @@ def test_the_namespaces_needs_are_met_but_no_label_of_ours_is_given_away():
 def test_names_fit_and_differ_and_are_the_same_after_a_crash():
     run, check = "a" * 40 + "-r0123456789-10000", "c" * 63
     names = {
-        jobs.name(run, check, 1, "pod-1"),
-        jobs.name(run, check, 2, "pod-1"),
-        jobs.name(run, check, 1, "pod-2"),
-        jobs.name(run, "d" + check[1:], 1, "pod-1"),
-        jobs.name("run", "check", 1, "pod-1"),
+        subjects.name(run, check, 1, "pod-1"),
+        subjects.name(run, check, 2, "pod-1"),
+        subjects.name(run, check, 1, "pod-2"),
+        subjects.name(run, "d" + check[1:], 1, "pod-1"),
+        subjects.name("run", "check", 1, "pod-1"),
     }
     assert len(names) == 5
     assert all(len(name) <= 63 and name == name.strip("-") for name in names)
-    assert jobs.name(run, check, 1, "pod-1") in names
-    assert jobs.name("run", "check", 1, "pod-1").startswith("run-check-1-")
+    assert subjects.name(run, check, 1, "pod-1") in names
+    assert subjects.name("run", "check", 1, "pod-1").startswith("run-check-1-")
 
 
 def test_a_nonce_is_of_one_probe():
     nonces = {
-        jobs.nonce("run", "check", 1, "pod"),
-        jobs.nonce("run2", "check", 1, "pod"),
-        jobs.nonce("run", "check2", 1, "pod"),
-        jobs.nonce("run", "check", 2, "pod"),
-        jobs.nonce("run", "check", 1, "pod2"),
+        subjects.nonce("run", "check", 1, "pod"),
+        subjects.nonce("run2", "check", 1, "pod"),
+        subjects.nonce("run", "check2", 1, "pod"),
+        subjects.nonce("run", "check", 2, "pod"),
+        subjects.nonce("run", "check", 1, "pod2"),
     }
     assert len(nonces) == 5
-    assert jobs.nonce("run", "check", 1, "pod") in nonces
+    assert subjects.nonce("run", "check", 1, "pod") in nonces
 
 
 OUTPUTS = api_run.Reference(config_map="c", digest=given.DIGEST)
@@ -199,7 +199,7 @@ CLIP = {
 def rendered(probe: dict[str, Any], portion: int = 0, **more: Any) -> dict[str, Any]:
     run = given.run(checks=[{"name": "p", "embeddingParity": probe}], **more)
     subject = dataclasses.replace(given.subject("p", run), portion=portion, embedding_space="space")
-    return jobs.render(subject, jobs.Opponents(), jobs.Settings("i"))
+    return jobs.render(subject, subjects.Opponents(), jobs.Settings("i"))
 
 
 def golden(**volume: Any) -> dict[str, Any]:
@@ -309,7 +309,7 @@ def test_portions_have_jobs_names_and_nonces_of_their_own():
 def test_live_stable_is_named_with_its_pod_and_asked_gently():
     pod = observation.Pod("stable-pod", "uid", "r00000000aa", ready=True, ip="10.0.0.9", port=8000)
     live = references.LiveStable("r00000000aa", pod, api_spec.NumericClass.FP16)
-    job = jobs.render(given.subject("parity"), jobs.Opponents(live=live), jobs.Settings("i"))
+    job = jobs.render(given.subject("parity"), subjects.Opponents(live=live), jobs.Settings("i"))
     assert asked(job)["live"] == {
         "role": "Stable",
         "revision": "r00000000aa",
@@ -339,4 +339,4 @@ def test_files_of_the_contract_are_the_verifiers_and_not_the_checks():
 )
 def test_a_pair_is_judged_by_the_worse_class(one: str, other: str | None, worse: str):
     numeric = api_spec.NumericClass
-    assert jobs.worse(numeric(one), numeric(other) if other else None) is numeric(worse)
+    assert question.worse(numeric(one), numeric(other) if other else None) is numeric(worse)

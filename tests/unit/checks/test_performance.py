@@ -15,7 +15,7 @@ from canary_checks.performance import replay
 from modelrelease.api import lint
 from modelrelease.api import performance as api_performance
 from modelrelease.api import run as api_run
-from modelrelease.checks import evidence, jobs
+from modelrelease.checks import evidence, jobs, subjects
 from modelrelease.core import observation, references
 from tests.unit.api import rule_cases
 from tests.unit.checks import given
@@ -44,10 +44,10 @@ def run(load: dict[str, Any], **more: Any) -> observation.Run:
     return given.run(checks=checks, **more)
 
 
-def rendered(load: dict[str, Any], against: jobs.Opponents | None = None) -> dict[str, Any]:
+def rendered(load: dict[str, Any], against: subjects.Opponents | None = None) -> dict[str, Any]:
     pod = dataclasses.replace(given.POD, accelerator="NVIDIA-L4", gpus=2)
     subject = dataclasses.replace(given.subject("speed", run(load)), pod=pod)
-    return jobs.render(subject, against or jobs.Opponents(), jobs.Settings("checks:1"))
+    return jobs.render(subject, against or subjects.Opponents(), jobs.Settings("checks:1"))
 
 
 def asked(job: dict[str, Any]) -> check_request.CheckRequest:

@@ -9,7 +9,7 @@ import pytest
 from canary_checks import result
 from modelrelease.api import lint
 from modelrelease.api import spec as api_spec
-from modelrelease.checks import jobs
+from modelrelease.checks import jobs, subjects
 from modelrelease.core import revision
 from tests.unit.api import rule_cases
 from tests.unit.checks import given
@@ -30,7 +30,7 @@ def container(name: str, ip: str = "10.0.0.7", **more: Any) -> tuple[dict[str, A
     run = given.run(**more)
     pod = dataclasses.replace(given.POD, ip=ip, ports=(("model", 8000), ("probe", 9000)))
     subject = dataclasses.replace(given.subject(name, run), pod=pod)
-    job = jobs.render(subject, jobs.Opponents(), jobs.Settings("checks:1"))
+    job = jobs.render(subject, subjects.Opponents(), jobs.Settings("checks:1"))
     (found,) = job["spec"]["template"]["spec"]["containers"]
     (text,) = [entry["value"] for entry in found["env"] if entry["name"] == jobs.REQUEST_VARIABLE]
     result.CheckRequest.model_validate_json(text, by_alias=True, by_name=False)

@@ -6,7 +6,7 @@ import pytest
 from canary_checks import result
 from modelrelease.api import run as api_run
 from modelrelease.api.verdict import Verdict
-from modelrelease.checks import evidence, jobs, results
+from modelrelease.checks import evidence, jobs, results, subjects
 from modelrelease.core import observation
 from tests.unit.checks import given
 
@@ -52,7 +52,7 @@ def test_an_answer_decides_and_explains():
         verdict=Verdict.FAIL,
         reason="NormMismatch",
         message="longer",
-        nonce=jobs.nonce(given.RUN_UID, "parity", 1, "pod-uid"),
+        nonce=subjects.nonce(given.RUN_UID, "parity", 1, "pod-uid"),
         diagnosis=api_run.Diagnosis(cause="NotNormalised", confidence="Proven"),
         gates=found.gates,
         strata=("image",),
@@ -65,7 +65,7 @@ def test_an_answer_decides_and_explains():
 
 
 OTHER_POD = {"podUID": "other"}
-OTHER_ATTEMPT = {"nonce": jobs.nonce(given.RUN_UID, "parity", 2, "pod-uid")}
+OTHER_ATTEMPT = {"nonce": subjects.nonce(given.RUN_UID, "parity", 2, "pod-uid")}
 
 
 @pytest.mark.parametrize(
@@ -184,9 +184,9 @@ def test_a_part_is_finished_only_once_its_evidence_is_settled():
 def test_a_portions_answer_is_known_by_its_nonce():
     run = given.run(checks=[{"name": "parity", "embeddingParity": {"shards": 2}}])
     subject = dataclasses.replace(given.subject("parity", run), portion=1)
-    job = jobs.render(subject, jobs.Opponents(), jobs.Settings("i"))
+    job = jobs.render(subject, subjects.Opponents(), jobs.Settings("i"))
     job["metadata"]["uid"] = "job-uid"
-    nonce = jobs.nonce(given.RUN_UID, "parity", 1, "pod-uid", 1)
+    nonce = subjects.nonce(given.RUN_UID, "parity", 1, "pod-uid", 1)
     right, wrong = message(nonce=nonce, shard=1), message()
     (found,) = results.read(run, given.RUN_UID, [job], [given.pod(given.ended(right))])
     assert (found.portion, found.verdict) == (1, Verdict.PASS)

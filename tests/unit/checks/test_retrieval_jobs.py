@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from canary_checks import result
-from modelrelease.checks import jobs, results
+from modelrelease.checks import jobs, results, subjects
 from modelrelease.core import portions
 from tests.unit.checks import given
 
@@ -24,7 +24,7 @@ def run(**retrieval: Any) -> Any:
 
 
 def job(known: int = 1, **retrieval: Any) -> dict[str, Any]:
-    against = jobs.Opponents((given.recorded(),)[:known])
+    against = subjects.Opponents((given.recorded(),)[:known])
     found = jobs.render(given.subject("recall", run(**retrieval)), against, jobs.Settings("checks:1"))
     found["metadata"]["uid"] = "job-uid"
     return found
