@@ -106,12 +106,19 @@ def retried(here: Situation) -> list[api_run.CheckStatus] | None:
 
 
 def unfinished(here: Situation, status: api_run.CheckStatus) -> bool:
-    """Return whether a check must speak again: it measured nothing, or what it recorded is lost."""
+    """Return whether a check must speak again: it measured nothing, or what it recorded is lost.
+
+    One that is only reported has said what there is to report; asked again, it would run beside the next.
+    """
     if here.observing or status.name in here.waived or (status.verdict is None and not status.skipped):
         return False
-    if status.verdict not in {None, Verdict.PASS, Verdict.FAIL}:
+    if status.verdict not in {None, Verdict.PASS, Verdict.FAIL} and _decides(here, status):
         return True
     return status.verdict is not Verdict.FAIL and status.name in _unstored(here)
+
+
+def _decides(here: Situation, status: api_run.CheckStatus) -> bool:
+    return any(check.name == status.name and _gates(here, check) for check in here.required_checks)
 
 
 def retry_time(status: api_run.CheckStatus) -> datetime.datetime | None:

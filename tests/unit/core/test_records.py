@@ -86,3 +86,18 @@ def test_what_gates_must_have_stored_its_record(
     assert asked_again == lacking
     following = lifecycle.transition(observed, NOW)
     assert (following is not None and following.phase is api_run.Phase.SHIFTING) is not bool(lacking)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.ERROR, Verdict.NO_DATA, Verdict.INCONCLUSIVE])
+@pytest.mark.parametrize(("check", "again"), [(SPEED, True), (REPORTED, False)])
+def test_a_check_that_is_only_reported_is_asked_once(verdict: Verdict, check: api_checks.Check, again: bool):
+    observed = checking(check, PARITY, kept=("parity",))
+    (run,) = observed.runs
+    said = api_run.CheckStatus(name=check.name, verdict=verdict, completion_time=build.T0)
+    status = run.status.model_copy(update={"checks": [said, api_run.CheckStatus(name="parity")]})
+    here = Situation.of(dataclasses.replace(observed, runs=(dataclasses.replace(run, status=status),)), NOW)
+    assert here is not None
+    assert judgement.unfinished(here, said) is again
+    following = judgement.next_check(here)
+    # Asked again, it would load the pod while the next one measures.
+    assert (following is not None and following.name == "parity") is not again
