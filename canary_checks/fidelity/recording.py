@@ -9,19 +9,13 @@ unchecked. For each operation it holds ``outcomes/<operation>`` ``[items, column
 import dataclasses
 import datetime
 import itertools
-import json
-import pathlib
-import struct
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pydantic
-import safetensors
-import safetensors.numpy
 
-from canary_checks import failure, result
+from canary_checks import failure, records, result
 from canary_checks import vocabulary as v
 from canary_checks.fidelity import outcomes
 from canary_checks.golden import pack as golden_pack
@@ -30,9 +24,6 @@ SCHEMA: Literal["golden.modelrelease.dev/outcomes/v1"] = "golden.modelrelease.de
 LIMIT_BYTES: Final = 64 << 20
 THUMBNAILS_BYTES: Final = 440 << 10
 """Of one file: with base64 and the worst pairs it still fits into the evidence."""
-_METADATA: Final = "outcomes"
-_HEADER_LENGTH: Final = struct.Struct("<Q")
-_HEADER_LIMIT_BYTES: Final = 4 << 20
 
 ItemIds = Annotated[
     tuple[Annotated[str, pydantic.StringConstraints(min_length=1, max_length=16)], ...],
@@ -54,6 +45,9 @@ class Header(v.Model):
     revision: v.Revision
     numeric_class: v.NumericClass
     recorded_time: pydantic.AwareDatetime
+
+
+_FORMAT: Final = records.Format("record of images", "outcomes", Header, frozenset({"F32", "U8", "I64"}))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +92,7 @@ def encode(
         numeric_class=numeric_class,
         recorded_time=datetime.datetime.now(datetime.UTC).replace(microsecond=0),
     )
-    tensors: dict[str, npt.NDArray[Any]] = {}
+    tensors: records.Tensors = {}
     left = THUMBNAILS_BYTES
     for name, one in operations.items():
         kept = []
@@ -110,7 +104,7 @@ def encode(
         # An empty tensor has no bytes to point to: one that is never read stands for none.
         tensors[f"thumbnails/{name}/bytes"] = np.frombuffer(b"".join(kept) + b"\0", dtype=np.uint8)
         tensors[f"thumbnails/{name}/offsets"] = np.cumsum([0, *map(len, kept)], dtype=np.int64)
-    return bytes(safetensors.numpy.save(tensors, {_METADATA: header.model_dump_json(by_alias=True)}))
+    return _FORMAT.write(header, tensors)
 
 
 def load(path: str, digest: str | None) -> Recorded:
@@ -121,18 +115,7 @@ def load(path: str, digest: str | None) -> Recorded:
     CheckError
         ``ReferenceMissing``, ``ReferenceMismatch`` (another digest) or ``ReferenceUnreadable``.
     """
-    try:
-        with pathlib.Path(path).open("rb") as file:
-            content = file.read(LIMIT_BYTES + 1)
-    except OSError as error:
-        raise failure.CheckError(
-            "ReferenceMissing", f"the reference {path} cannot be opened: {error.strerror}"
-        ) from error
-    if digest is not None and result.digest(content) != digest:
-        raise failure.CheckError(
-            "ReferenceMismatch", f"the reference {path} has the digest {result.digest(content)}, not {digest}"
-        )
-    return decode(content)
+    return decode(_FORMAT.content(path, digest, LIMIT_BYTES))
 
 
 def decode(content: bytes) -> Recorded:
@@ -143,21 +126,14 @@ def decode(content: bytes) -> Recorded:
     CheckError
         ``ReferenceUnreadable``, with what is wrong.
     """
-    try:
-        header = _header(content)
-        if header.columns != tuple(outcomes.COLUMNS):
-            raise _unreadable("it has other columns than this version of the checks: record it again")
-        tensors = safetensors.numpy.load(content)
-        operations = {name: _outcomes(name, items, tensors) for name, items in header.operations.items()}
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise _unreadable(f"its header says {where}: {first['msg']}") from error
-    except KeyError as error:
-        raise _unreadable(f"it holds no {error.args[0]}") from error
-    except (safetensors.SafetensorError, ValueError, TypeError, RecursionError) as error:
-        raise _unreadable(str(error)) from error
+    header, operations = _FORMAT.decode(content, _operations, LIMIT_BYTES)
     return Recorded(header, operations, result.digest(content))
+
+
+def _operations(header: Header, tensors: records.Tensors) -> Mapping[str, outcomes.Outcomes]:
+    if header.columns != tuple(outcomes.COLUMNS):
+        raise ValueError("it has other columns than this version of the checks: record it again")
+    return {name: _outcomes(name, items, tensors) for name, items in header.operations.items()}
 
 
 def fitting(
@@ -183,30 +159,9 @@ def fitting(
     return found
 
 
-def _unreadable(why: str) -> failure.CheckError:
-    return failure.CheckError("ReferenceUnreadable", f"the recorded outcomes cannot be read: {why}")
-
-
-def _header(content: bytes) -> Header:
-    """Read the header before any tensor."""
-    if len(content) > LIMIT_BYTES:
-        raise ValueError(f"it has more than {LIMIT_BYTES} bytes")
-    if len(content) < _HEADER_LENGTH.size:
-        raise ValueError("it is no safetensors file")
-    (length,) = _HEADER_LENGTH.unpack_from(content)
-    if length > min(_HEADER_LIMIT_BYTES, len(content) - _HEADER_LENGTH.size):
-        raise ValueError(f"it is no safetensors file: a header of {length} bytes")
-    table = json.loads(content[_HEADER_LENGTH.size : _HEADER_LENGTH.size + length])
-    metadata = table.get("__metadata__") if isinstance(table, dict) else None
-    said = metadata.get(_METADATA) if isinstance(metadata, dict) else None
-    if not isinstance(said, str):
-        raise TypeError("it is a safetensors file, but holds no outcomes")
-    return Header.model_validate_json(said, by_alias=True, by_name=False)
-
-
-def _outcomes(name: str, items: tuple[str, ...], tensors: dict[str, npt.NDArray[Any]]) -> outcomes.Outcomes:
-    values, states = tensors[f"outcomes/{name}"], tensors[f"states/{name}"]
-    content, offsets = tensors[f"thumbnails/{name}/bytes"], tensors[f"thumbnails/{name}/offsets"]
+def _outcomes(name: str, items: tuple[str, ...], tensors: records.Tensors) -> outcomes.Outcomes:
+    values, states = tensors.pop(f"outcomes/{name}"), tensors.pop(f"states/{name}")
+    content, offsets = tensors.pop(f"thumbnails/{name}/bytes"), tensors.pop(f"thumbnails/{name}/offsets")
     if values.dtype != np.float32 or values.shape != (len(items), len(outcomes.COLUMNS)):
         raise ValueError(f"the outcomes of {name} are not one row for each item")
     if states.dtype != np.uint8 or states.shape != (len(items),) or states.max() > max(outcomes.State):

@@ -8,30 +8,22 @@ int64.
 """
 
 import dataclasses
-import json
-import struct
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pydantic
-import safetensors
-import safetensors.numpy
 
-from canary_checks import failure, result
+from canary_checks import failure, records, result
 from canary_checks import vocabulary as v
 from canary_checks.contracts import stated
 from canary_checks.parity import distance
 
 SCHEMA: Literal["golden.modelrelease.dev/reference/v1"] = "golden.modelrelease.dev/reference/v1"
 LIMIT_BYTES: Final = 256 << 20
-_HEADER_LIMIT_BYTES: Final = 4 << 20
-_METADATA: Final = "reference"
-_HEADER_LENGTH: Final = struct.Struct("<Q")
 _DIGEST_BYTES: Final = 32
 _MATRIX: Final = 2
-_DTYPES: Final = frozenset({"F32", "F16", "I32", "I64", "U8"})
 # What float16 may cost: a 1 − cos far below every class that uses it, and a twentieth of its norm limit.
 _HALF_COSINE: Final = 1e-7
 _HALF_NORM: Final = 1e-4
@@ -158,6 +150,11 @@ class Recording:
         )
 
 
+FORMAT: Final = records.Format(
+    "reference", "reference", Header, frozenset({"F32", "F16", "I32", "I64", "U8"})
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Reference:
     """Outputs that a candidate is compared with.
@@ -196,7 +193,7 @@ def encode(header: Header, recordings: Mapping[str, Recording]) -> bytes:
     ValueError
         There are not as many rows as items.
     """
-    tensors: dict[str, npt.NDArray[Any]] = {}
+    tensors: records.Tensors = {}
     for name, said in header.operations.items():
         made = recordings[name]
         if made.outputs.ndim != _MATRIX or len(made.outputs) != len(said.items):
@@ -208,8 +205,7 @@ def encode(header: Header, recordings: Mapping[str, Recording]) -> bytes:
             lengths = [0, *(len(ids) for ids in made.tokens)]
             tensors[f"tokens/{name}/ids"] = np.concatenate([np.empty(0, np.int32), *made.tokens])
             tensors[f"tokens/{name}/offsets"] = np.cumsum(lengths, dtype=np.int64)
-    text = header.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
-    return bytes(safetensors.numpy.save(tensors, {_METADATA: text}))
+    return FORMAT.write(header, tensors)
 
 
 def decode(content: bytes) -> Reference:
@@ -229,50 +225,20 @@ def decode(content: bytes) -> Reference:
     CheckError
         ``ReferenceUnreadable``, with what is wrong.
     """
-    try:
-        header = _header(content)
-        tensors = safetensors.numpy.load(content)
-        recordings = {name: _recording(name, said, tensors) for name, said in header.operations.items()}
-        _nothing_left(tensors)
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise unreadable(f"its header says {where}: {first['msg']}") from error
-    except KeyError as error:
-        raise unreadable(f"it holds no {error.args[0]}") from error
-    except (safetensors.SafetensorError, ValueError, TypeError, RecursionError) as error:
-        raise unreadable(str(error)) from error
+    header, recordings = FORMAT.decode(content, _recordings, LIMIT_BYTES)
     return Reference(header, recordings, result.digest(content))
 
 
 def unreadable(why: str) -> failure.CheckError:
     """Make the error of a file that is no reference."""
-    return failure.CheckError("ReferenceUnreadable", f"the reference cannot be read: {why}")
+    return FORMAT.unreadable(why)
 
 
-def _header(content: bytes) -> Header:
-    """Read the header before any tensor: it bounds their sizes and types."""
-    if len(content) > LIMIT_BYTES:
-        raise ValueError(f"it has {len(content)} bytes, more than {LIMIT_BYTES}")
-    if len(content) < _HEADER_LENGTH.size:
-        raise ValueError("it is no safetensors file")
-    (length,) = _HEADER_LENGTH.unpack_from(content)
-    if length > min(_HEADER_LIMIT_BYTES, len(content) - _HEADER_LENGTH.size):
-        raise ValueError(f"it is no safetensors file: a header of {length} bytes")
-    table = json.loads(content[_HEADER_LENGTH.size : _HEADER_LENGTH.size + length])
-    if not isinstance(table, dict):
-        raise TypeError("it is no safetensors file: its header is no object")
-    metadata = table.pop("__metadata__", None)
-    said = metadata.get(_METADATA) if isinstance(metadata, dict) else None
-    if not isinstance(said, str):
-        raise TypeError("it is a safetensors file, but no reference")
-    types = {tensor["dtype"] if isinstance(tensor, dict) else None for tensor in table.values()}
-    if not types <= _DTYPES:
-        raise ValueError("it holds tensors of a type that references do not have")
-    return Header.model_validate_json(said, by_alias=True, by_name=False)
+def _recordings(header: Header, tensors: records.Tensors) -> Mapping[str, Recording]:
+    return {name: _recording(name, said, tensors) for name, said in header.operations.items()}
 
 
-def _recording(name: str, said: RecordedOperation, tensors: dict[str, npt.NDArray[Any]]) -> Recording:
+def _recording(name: str, said: RecordedOperation, tensors: records.Tensors) -> Recording:
     outputs = tensors.pop(f"embedding/{name}")
     if outputs.dtype not in (np.float32, np.float16) or outputs.ndim != _MATRIX or not outputs.size:
         raise ValueError(f"the outputs of {name} are no matrix of float32 or float16")
@@ -299,21 +265,14 @@ def _recording(name: str, said: RecordedOperation, tensors: dict[str, npt.NDArra
     )
 
 
-def _digests(name: str, items: int, tensors: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.uint8] | None:
+def _digests(name: str, items: int, tensors: records.Tensors) -> npt.NDArray[np.uint8] | None:
     digests = tensors.pop(f"items/{name}/digests", None)
     if digests is not None and (digests.dtype != np.uint8 or digests.shape != (items, _DIGEST_BYTES)):
         raise ValueError(f"the digests of {name} are not one SHA-256 for each item")
     return digests
 
 
-def _nothing_left(tensors: dict[str, npt.NDArray[Any]]) -> None:
-    if tensors:
-        raise ValueError(f"it holds the tensor {v.sentence(min(tensors), 80)}, which no operation has")
-
-
-def _tokens(
-    name: str, items: int, tensors: dict[str, npt.NDArray[Any]]
-) -> tuple[npt.NDArray[np.int32], ...] | None:
+def _tokens(name: str, items: int, tensors: records.Tensors) -> tuple[npt.NDArray[np.int32], ...] | None:
     ids = tensors.pop(f"tokens/{name}/ids", None)
     offsets = tensors.pop(f"tokens/{name}/offsets", None)
     if ids is None and offsets is None:

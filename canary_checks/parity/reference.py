@@ -6,7 +6,6 @@ of another numeric class or accelerator is used, and the reader is told what tha
 
 import dataclasses
 import datetime
-import pathlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 import canary_checks
-from canary_checks import failure, result
+from canary_checks import failure
 from canary_checks import vocabulary as v
 from canary_checks.golden import pack as golden_pack
 from canary_checks.golden import selection
 from canary_checks.parity import numeric
 from canary_checks.parity.recording import (
+    FORMAT,
     LIMIT_BYTES,
     SCHEMA,
     BatchInvariance,
@@ -74,19 +74,7 @@ def load(path: str, expected_digest: str | None) -> Reference:
     CheckError
         ``ReferenceMissing``, ``ReferenceMismatch`` (another digest) or ``ReferenceUnreadable``.
     """
-    try:
-        with pathlib.Path(path).open("rb") as file:
-            content = file.read(LIMIT_BYTES + 1)
-    except OSError as error:
-        raise failure.CheckError(
-            "ReferenceMissing", f"the reference {path} cannot be opened: {error.strerror}"
-        ) from error
-    if expected_digest is not None and result.digest(content) != expected_digest:
-        raise failure.CheckError(
-            "ReferenceMismatch",
-            f"the reference {path} has the digest {result.digest(content)}, not {expected_digest}",
-        )
-    return decode(content)
+    return decode(FORMAT.content(path, expected_digest, LIMIT_BYTES))
 
 
 def new(

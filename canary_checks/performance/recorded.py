@@ -6,27 +6,20 @@ load, mix or machine makes other numbers: a record of those is refused, never ad
 
 import dataclasses
 import datetime
-import json
-import pathlib
-import struct
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pydantic
-import safetensors
-import safetensors.numpy
 
-from canary_checks import failure, result
+from canary_checks import failure, records, result
 from canary_checks import vocabulary as v
 from canary_checks.performance import intervals, replay
 
 SCHEMA: Literal["performance.modelrelease.dev/record/v1"] = "performance.modelrelease.dev/record/v1"
 LIMIT_BYTES: Final = 4 << 20
 MOST_LATENCIES: Final = 20_000
-_METADATA: Final = "performance"
-_LENGTH: Final = struct.Struct("<Q")
 
 Amount = Annotated[float, pydantic.Field(ge=0)]
 
@@ -62,6 +55,9 @@ class Header(v.Model):
     checks: v.Short | None = None
 
 
+_FORMAT: Final = records.Format("record of performance", "performance", Header, frozenset({"F32"}))
+
+
 @dataclasses.dataclass(frozen=True)
 class Performed:
     """What one operation did.
@@ -94,14 +90,13 @@ class Record:
 
 def encode(header: Header, operations: Mapping[str, Performed]) -> bytes:
     """Write a record; of many latencies every n-th is kept."""
-    tensors = {
+    tensors: records.Tensors = {
         f"latency/{name}": np.ascontiguousarray(
             one.latencies[:: max(1, -(-len(one.latencies) // MOST_LATENCIES))], dtype=np.float32
         )
         for name, one in operations.items()
     }
-    text = header.model_dump_json(by_alias=True, exclude_none=True)
-    return bytes(safetensors.numpy.save(tensors, {_METADATA: text}))
+    return _FORMAT.write(header, tensors)
 
 
 def new(
@@ -136,19 +131,7 @@ def load(path: str, expected_digest: str | None) -> Record:
     CheckError
         ``ReferenceMissing``, ``ReferenceMismatch`` (another digest) or ``ReferenceUnreadable``.
     """
-    try:
-        with pathlib.Path(path).open("rb") as file:
-            content = file.read(LIMIT_BYTES + 1)
-    except OSError as error:
-        raise failure.CheckError(
-            "ReferenceMissing", f"the record {path} cannot be opened: {error.strerror}"
-        ) from error
-    if expected_digest is not None and result.digest(content) != expected_digest:
-        raise failure.CheckError(
-            "ReferenceMismatch",
-            f"the record {path} has the digest {result.digest(content)}, not {expected_digest}",
-        )
-    return decode(content)
+    return decode(_FORMAT.content(path, expected_digest, LIMIT_BYTES))
 
 
 def decode(content: bytes) -> Record:
@@ -159,54 +142,16 @@ def decode(content: bytes) -> Record:
     CheckError
         ``ReferenceUnreadable``, with what is wrong; a reference of outputs is no record.
     """
-    try:
-        header = _header(content)
-        tensors = safetensors.numpy.load(content)
-        operations = {name: _performed(name, said, tensors) for name, said in header.operations.items()}
-        _nothing_left(tensors)
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise _unreadable(f"its header says {where}: {first['msg']}") from error
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise _unreadable(str(error)) from error
+    header, operations = _FORMAT.decode(content, _operations, LIMIT_BYTES)
     return Record(header, operations, result.digest(content))
 
 
-def _unreadable(why: str) -> failure.CheckError:
-    return failure.CheckError("ReferenceUnreadable", f"the record of performance cannot be read: {why}")
+def _operations(header: Header, tensors: records.Tensors) -> Mapping[str, Performed]:
+    return {name: _performed(name, said, tensors) for name, said in header.operations.items()}
 
 
-def _header(content: bytes) -> Header:
-    if len(content) > LIMIT_BYTES:
-        raise ValueError(f"it has more than {LIMIT_BYTES} bytes")
-    if len(content) < _LENGTH.size:
-        raise ValueError("it is no safetensors file")
-    (length,) = _LENGTH.unpack_from(content)
-    if length > len(content) - _LENGTH.size:
-        raise ValueError("it is no safetensors file")
-    table = json.loads(content[_LENGTH.size : _LENGTH.size + length])
-    if not isinstance(table, dict):
-        raise TypeError("it is no safetensors file")
-    metadata = table.pop("__metadata__", None)
-    said = metadata.get(_METADATA) if isinstance(metadata, dict) else None
-    if not isinstance(said, str):
-        raise TypeError("it is a safetensors file, but no record of performance")
-    if any(not isinstance(one, dict) or one.get("dtype") != "F32" for one in table.values()):
-        raise ValueError("it holds tensors of a type that records do not have")
-    return Header.model_validate_json(said, by_alias=True, by_name=False)
-
-
-def _nothing_left(tensors: Mapping[str, object]) -> None:
-    if tensors:
-        raise ValueError(f"it holds {v.sentence(min(tensors), 80)}, which no operation has")
-
-
-def _performed(name: str, said: RecordedOperation, tensors: dict[str, npt.NDArray[np.float32]]) -> Performed:
-    key = f"latency/{name}"
-    if key not in tensors:
-        raise ValueError(f"it holds no {key}")
-    latencies = tensors.pop(key).astype(np.float64)
+def _performed(name: str, said: RecordedOperation, tensors: records.Tensors) -> Performed:
+    latencies = tensors.pop(f"latency/{name}").astype(np.float64)
     if latencies.ndim != 1 or not latencies.size or not (latencies > 0).all():
         raise ValueError(f"the latencies of {name} are no positive numbers")
     return Performed(said, latencies)

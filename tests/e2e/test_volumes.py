@@ -90,26 +90,32 @@ def claim(on: stage.Stage, releases: Releases) -> Any:
 
 
 def _write(on: stage.Stage, namespace: str) -> None:
-    """Put the files there, as the job of a training pipeline does."""
+    """Put the files there, as the job of a training pipeline does; checks may write beside them."""
     script = (
         "import json, pathlib, sys\n"
+        "pathlib.Path('/models').chmod(0o777)\n"
         "for name, content in json.loads(sys.argv[1]).items():\n"
         "    folder = pathlib.Path('/models', name)\n"
         "    folder.mkdir(exist_ok=True)\n"
         "    (folder / 'weights.bin').write_text(content)\n"
     )
+    _on_the_volume(on, namespace, "writer", script, json.dumps(WEIGHTS))
+
+
+def _on_the_volume(on: stage.Stage, namespace: str, name: str, script: str, *arguments: str) -> str:
+    """Run a script in a pod that has the claim at /models, and return what it printed."""
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "writer", "namespace": namespace},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "containers": [
                 {
-                    "name": "writer",
+                    "name": name,
                     "image": on.images["checks"],
-                    "command": ["python", "-c", script, json.dumps(WEIGHTS)],
+                    "command": ["python", "-c", script, *arguments],
                     "securityContext": {"runAsUser": 0},
                     "volumeMounts": [{"name": CLAIM, "mountPath": "/models"}],
                 }
@@ -119,8 +125,9 @@ def _write(on: stage.Stage, namespace: str) -> None:
     }
     on.kube.apply(pod)
     on.kubectl(
-        "-n", namespace, "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/writer", "--timeout=60s"
+        "-n", namespace, "wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=60s"
     )
+    return on.kubectl("-n", namespace, "logs", name)
 
 
 def _digest(folder: pathlib.Path, content: str) -> str:
@@ -131,6 +138,36 @@ def _digest(folder: pathlib.Path, content: str) -> str:
 
 def _take(release: Release, uri: str, digest: str) -> None:
     release.manifest["spec"]["model"]["artifact"] = {"uri": uri, "digest": digest}
+
+
+def test_the_whole_evidence_lies_on_a_volume_of_the_last_runs_alone(
+    on: stage.Stage, releases: Releases, claim: str
+) -> None:
+    # Given a release whose checks keep their evidence on a claim, of one run.
+    kept = {"persistentVolumeClaim": {"claimName": claim}, "keepRuns": 1}
+    checks = [{"name": "contract", "contract": {}}, {"name": "parity", "embeddingParity": {}}]
+    release = releases("embedder", checks=checks, checkTemplate={"evidenceVolume": kept})
+    release.release_first()
+
+    # When a second revision is released.
+    release.serve("second")
+    run = release.commit_run()
+    release.promoted(run)
+
+    # Then everything that its checks measured is there, of nobody else's run, and what else lies there stays.
+    script = (
+        "import json, pathlib\n"
+        "root = pathlib.Path('/models')\n"
+        "print(json.dumps([str(path.relative_to(root)) for path in root.rglob('*') if path.is_file()]))\n"
+    )
+    found = [
+        pathlib.PurePath(path) for path in json.loads(_on_the_volume(on, release.namespace, "reader", script))
+    ]
+    ours = [path for path in found if path.parts[0] == release.namespace]
+    assert {path.parts[:3] for path in ours} == {(release.namespace, release.name, run)}, found
+    judged = {path.parts[3].split("-")[0] for path in ours if path.name == "whole.json"}
+    assert judged == {"contract", "parity"}, found
+    assert {path.parts[0] for path in found if path.name == "weights.bin"} == set(WEIGHTS)
 
 
 def test_where_nothing_recorded_fits_the_golden_set_stable_is_asked_live_and_gently(
