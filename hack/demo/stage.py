@@ -212,11 +212,12 @@ class Stage:
             time.sleep(0.5)
 
     def wait_done(self, run: str, seconds: float) -> Mapping[str, Any]:
-        """Wait until a run is Done, and return its status."""
+        """Wait until a run is Done, and the release's own status, written after it, says so; return it."""
 
         def done() -> Mapping[str, Any] | None:
             status = dict(self.run(run).get("status") or {})
-            return status if status.get("phase") == "Done" else None
+            told = (self.release().get("status") or {}).get("currentRun") != run
+            return status if status.get("phase") == "Done" and told else None
 
         return self.wait(f"{run} to end", seconds, done)
 
