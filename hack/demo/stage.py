@@ -215,8 +215,12 @@ class Stage:
         """Wait until a run is Done, and the release's own status, written after it, says so; return it."""
 
         def done() -> Mapping[str, Any] | None:
-            status = dict(self.run(run).get("status") or {})
-            told = (self.release().get("status") or {}).get("currentRun") != run
+            found = self.run(run)
+            status = dict(found.get("status") or {})
+            ended = {
+                (e["revision"], e["attempt"]) for e in (self.release().get("status") or {}).get("history", ())
+            }
+            told = (found["spec"]["revision"], found["spec"]["attempt"]) in ended
             return status if status.get("phase") == "Done" and told else None
 
         return self.wait(f"{run} to end", seconds, done)

@@ -9,14 +9,14 @@ from tests.e2e.conftest import Releases
 from tests.e2e.release import Release
 
 SAMPLE = "8-draft-refine.yaml"
-RUN_SECONDS = 420
+RUN_SECONDS = 900
 """A run draws 170 prompts in two stages, reads them, and replays two loads."""
 GOOD = ["--draft", "--seed-offset", "1000"]
 """Other pictures, as good as before."""
 BAD = ["--draft", "--garbled", "0.4", "--seconds-per-step", "0.015"]
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(2700)
 def test_a_slow_and_less_readable_generator_is_refused_and_a_good_one_promoted(
     on: stage.Stage, releases: Releases
 ) -> None:

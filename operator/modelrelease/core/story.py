@@ -152,7 +152,9 @@ def ending(run: observation.Run) -> str:
     """Tell the outcome and its cause in one sentence."""
     said = run.status.message
     if run.status.reason == reasons.CHECK_FAILED:
-        failed = next((c for c in run.status.checks if c.verdict is verdict.Verdict.FAIL), None)
+        # The one that decided: another may have failed that is only reported, or was waived then.
+        failing = (check for check in run.status.checks if check.verdict is verdict.Verdict.FAIL)
+        failed = next((check for check in failing if said.startswith(f"{check.name} failed")), None)
         if failed is not None:
             said = check_failed(failed)
     outcome = run.status.outcome or reasons.RETURNED

@@ -71,6 +71,12 @@ def rolled_back(**fields: Any) -> observation.Observation:
     return build.observed(STABLE_UP, CANARY_EMPTY, runs=(build.ended(done=50, **values),))
 
 
+def test_the_check_that_decided_is_told_and_not_one_that_is_only_reported():
+    reported = api_run.CheckStatus(name="speed", verdict=Verdict.FAIL, message="p95 doubled")
+    shown = present(rolled_back(checks=[reported, failed_check(cause="Casing", confidence="Proven")]))
+    assert shown.message.startswith("RolledBack: parity failed, cause Casing (Proven): rows in cased")
+
+
 def test_a_stable_release():
     shown = present(build.observed(STABLE_UP, desired=STABLE))
     assert shown.phase == "Stable"
