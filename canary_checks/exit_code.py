@@ -48,20 +48,11 @@ def judged(
     time = ended or datetime.datetime.fromtimestamp(0, datetime.UTC)
     lines = [line for line in said.splitlines() if line.strip()]
     about = f": {lines[-1]}" if lines else ""
-    return schema.CheckResult(
-        schema_version=v.SCHEMA,
-        check=answer.check,
-        run=answer.run,
-        attempt=answer.attempt,
-        nonce=answer.nonce,
-        pod_uid=answer.pod_uid,
-        shard=answer.shard,
-        subject=answer.subject,
-        verdict=verdict,
-        reason=REASON,
-        message=v.sentence(f"the check's container ended with exit code {exit_code}{about}"),
-        gates=gates,
-        requests=schema.Requests(sent=0, failed=0, retried=0),
+    return answer.result(
+        verdict,
+        REASON,
+        f"the check's container ended with exit code {exit_code}{about}",
         timings=schema.Timings(start_time=time, completion_time=time),
-        versions=schema.Versions(checks=_UNKNOWN),
+        measured_by=_UNKNOWN,
+        gates=gates,
     )

@@ -53,6 +53,47 @@ class Answer(v.Model):
             subject=schema.Party(role=v.Role.CANDIDATE, revision=revision),
         )
 
+    def result(
+        self,
+        verdict: v.Verdict,
+        reason: str,
+        message: str,
+        *,
+        timings: schema.Timings,
+        measured_by: str,
+        gates: tuple[schema.Gate, ...] = (),
+    ) -> schema.CheckResult:
+        """Return a result that answers this question, made for somebody who wrote none.
+
+        Parameters
+        ----------
+        verdict, reason, gates
+            What is concluded.
+        message
+            Any text; it is made one sentence.
+        timings
+            When it was asked.
+        measured_by
+            Version of what measured.
+        """
+        return schema.CheckResult(
+            schema_version=v.SCHEMA,
+            check=self.check,
+            run=self.run,
+            attempt=self.attempt,
+            nonce=self.nonce,
+            pod_uid=self.pod_uid,
+            shard=self.shard,
+            subject=self.subject,
+            verdict=verdict,
+            reason=reason,
+            message=v.sentence(message),
+            gates=gates,
+            requests=schema.Requests(sent=0, failed=0, retried=0),
+            timings=timings,
+            versions=schema.Versions(checks=measured_by),
+        )
+
     def differs(self, found: schema.CheckResult) -> str:
         """Return in one sentence how a result answers another question, or the empty string."""
         if found.nonce != self.nonce:

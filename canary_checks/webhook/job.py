@@ -82,7 +82,13 @@ async def run(asked: request.WebhookRequest, keys: exchange.Keys) -> schema.Chec
         )
     except Exception as error:  # noqa: BLE001 - a verdict must come out, never a traceback
         reason, message = "InternalError", f"{type(error).__name__}: {error}"
-    return _error(asked, reason, message, started)
+    return asked.question.answer.result(
+        v.Verdict.ERROR,
+        reason,
+        message,
+        timings=schema.Timings(start_time=started, completion_time=datetime.datetime.now(datetime.UTC)),
+        measured_by=canary_checks.__version__,
+    )
 
 
 def leave(log: pathlib.Path, found: schema.CheckResult) -> None:
@@ -95,26 +101,3 @@ def leave(log: pathlib.Path, found: schema.CheckResult) -> None:
         digest=result.digest(text.encode()), size_bytes=len(text.encode()), truncated=truncated
     )
     termination.leave(log, found.model_copy(update={"evidence": summary}), text)
-
-
-def _error(
-    asked: request.WebhookRequest, reason: str, message: str, started: datetime.datetime
-) -> schema.CheckResult:
-    answer = asked.question.answer
-    return schema.CheckResult(
-        schema_version=v.SCHEMA,
-        check=answer.check,
-        run=answer.run,
-        attempt=answer.attempt,
-        nonce=answer.nonce,
-        pod_uid=answer.pod_uid,
-        shard=answer.shard,
-        subject=answer.subject,
-        verdict=v.Verdict.ERROR,
-        reason=reason,
-        message=v.sentence(message),
-        gates=(),
-        requests=schema.Requests(sent=0, failed=0, retried=0),
-        timings=schema.Timings(start_time=started, completion_time=datetime.datetime.now(datetime.UTC)),
-        versions=schema.Versions(checks=canary_checks.__version__),
-    )
