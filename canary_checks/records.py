@@ -6,10 +6,11 @@ accounts for is an error.
 """
 
 import dataclasses
+import itertools
 import json
 import pathlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
 import numpy.typing as npt
@@ -63,7 +64,8 @@ class Format(Generic[HeaderT]):
         Parameters
         ----------
         path
-            Where it is mounted.
+            Where it is mounted. What no ConfigMap has room for goes on in files with ``.2``, ``.3`` … after
+            the name.
         expected_digest
             SHA-256 of the file, or None when nobody stated one (the command line).
         limit_bytes
@@ -75,8 +77,10 @@ class Format(Generic[HeaderT]):
             ``ReferenceMissing`` or ``ReferenceMismatch`` (another digest).
         """
         try:
-            with pathlib.Path(path).open("rb") as file:
-                content = file.read(limit_bytes + 1)
+            content = b""
+            for part in _parts(pathlib.Path(path)):
+                with part.open("rb") as file:
+                    content += file.read(limit_bytes + 1 - len(content))
         except OSError as error:
             raise failure.CheckError(
                 "ReferenceMissing", f"the {self.what} {path} cannot be opened: {error.strerror}"
@@ -142,6 +146,15 @@ class Format(Generic[HeaderT]):
         if not types <= self.dtypes:
             raise ValueError(f"it holds tensors of a type that a {self.what} does not have")
         return self.header.model_validate_json(said, by_alias=True, by_name=False)
+
+
+def _parts(first: pathlib.Path) -> Iterator[pathlib.Path]:
+    yield first
+    for number in itertools.count(2):
+        part = first.with_name(f"{first.name}.{number}")
+        if not part.exists():
+            return
+        yield part
 
 
 def _nothing_left(tensors: Tensors) -> None:

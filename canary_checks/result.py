@@ -25,6 +25,7 @@ from canary_checks.vocabulary import Verdict
 __all__ = [
     "EVIDENCE_LIMIT_BYTES",
     "EVIDENCE_PREFIX",
+    "EXPLANATION_LIMIT_BYTES",
     "MESSAGE_LIMIT_BYTES",
     "QUESTION_SCHEMA",
     "Answer",
@@ -47,7 +48,10 @@ __all__ = [
 
 EVIDENCE_PREFIX = "MODELRELEASE_RESULT "
 MESSAGE_LIMIT_BYTES = 3072
-EVIDENCE_LIMIT_BYTES = 1 << 20
+EVIDENCE_LIMIT_BYTES = 6 << 20
+"""Of the log's last line: a kubelet turns a log over at 10 MiB, and a line is never cut in two."""
+EXPLANATION_LIMIT_BYTES = 1 << 20
+"""Of the result in it: packed, it has to fit into one ConfigMap."""
 
 _ModelT = TypeVar("_ModelT", bound=v.Model)
 

@@ -287,7 +287,7 @@ def _recorded(
 
 
 def _evidence(full: schema.CheckResult, recorded: bytes | None) -> tuple[str, bool]:
-    """Write the evidence; what does not fit into 1 MiB is left out, plots before the recording."""
+    """Write the evidence; what does not fit is left out, plots before the recording."""
     payload = None
     # Too large a recording is left out without being built: base64 alone would pass the limit of the model.
     if recorded is not None and len(recorded) * 4 // 3 < result.EVIDENCE_LIMIT_BYTES:
@@ -296,12 +296,13 @@ def _evidence(full: schema.CheckResult, recorded: bytes | None) -> tuple[str, bo
         )
     lost = recorded is not None and payload is None
     bare = full.model_copy(update={"series": {}, "pictures": ()})
+    plain = len(result.dump(full).encode()) > result.EXPLANATION_LIMIT_BYTES
     for kept, attached, truncated in (
-        (full, payload, lost),
+        (bare if plain else full, payload, lost or plain),
         (bare, payload, True),
         (bare, None, True),
     ):
         text = result.dump(result.Evidence(result=kept, reference=attached))
         if len(text.encode()) <= result.EVIDENCE_LIMIT_BYTES:
             return text, truncated
-    raise AssertionError("the bounds of a result are far below 1 MiB")
+    raise AssertionError("the bounds of a result are far below those of the evidence")

@@ -94,7 +94,7 @@ async def run(asked: request.WebhookRequest, keys: exchange.Keys) -> schema.Chec
 def leave(log: pathlib.Path, found: schema.CheckResult) -> None:
     """Write the verdict, and as the last line of the log the whole result."""
     text = result.dump(result.Evidence(result=found))
-    truncated = len(text.encode()) > result.EVIDENCE_LIMIT_BYTES
+    truncated = len(text.encode()) > result.EXPLANATION_LIMIT_BYTES
     if truncated:
         text = result.dump(result.Evidence(result=found.model_copy(update={"series": {}})))
     summary = schema.EvidenceSummary(

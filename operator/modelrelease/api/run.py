@@ -160,6 +160,8 @@ class Reference(base.ApiModel):
     """Recorded outputs that outlive the run."""
 
     config_map: Annotated[str, pydantic.Field(max_length=253)]
+    parts: Annotated[int, pydantic.Field(ge=1, le=8)] = 1
+    """In how many ConfigMaps they lie: that one, and ones with -2, -3 … after its name."""
     digest: base.Digest
     check: Annotated[str, pydantic.Field(max_length=63)] = ""
     """Which check recorded them; empty in what an older operator stored."""

@@ -25,7 +25,8 @@ PATH: Final = f"{constants.GROUP}/evidence-path"
 EVIDENCE_KEY: Final = "result.json.gz"
 LOG_LIMIT_BYTES: Final = result.EVIDENCE_LIMIT_BYTES + len(result.EVIDENCE_PREFIX) + 2
 _CONFIG_MAP_MAX_BYTES: Final = 900 * 1024
-_REFERENCE_MAX_BYTES: Final = 1_000_000
+_PART_BYTES: Final = 1_000_000
+"""Of recorded outputs in one ConfigMap: etcd takes no larger objects."""
 _DISRUPTION_REASONS: Final = frozenset({"Evicted", "NodeLost", "NodeShutdown", "Preempting", "Shutdown"})
 
 Object = dict[str, Any]
@@ -186,23 +187,29 @@ def keeping(what: Due, log: str | None, release: Mapping[str, Any], revision: st
             config_maps[0]["metadata"]["annotations"] = {PATH: what.path}
     own = (metadata.get("annotations") or {}).get(jobs.KIND) == subjects.OWN_KIND
     reference = None if own else found.reference
-    if reference is not None and len(reference.content()) <= _REFERENCE_MAX_BYTES:
+    if reference is not None:
         # Named by content: what another attempt or pod has recorded stays what it is.
         short = reference.digest.removeprefix("sha256:")[:10]
         name = f"{metadata['labels'][constants.LABEL_RELEASE]}-{revision}-outputs-{short}"
-        outputs = _config_map(metadata, name, subjects.OUTPUTS_KEY, reference.content(), release)
-        outputs["metadata"]["labels"][constants.LABEL_REVISION] = revision
-        config_maps.append(outputs)
-        kept = _reference(what.job, found.result, name, reference.digest)
+        content = reference.content()
+        parts = [content[start : start + _PART_BYTES] for start in range(0, len(content), _PART_BYTES)]
+        kept = _reference(what.job, found.result, name, reference.digest, len(parts))
+        for (stored, key), part in zip(subjects.parts(kept), parts, strict=True):
+            outputs = _config_map(metadata, stored, key, part, release)
+            outputs["metadata"]["labels"][constants.LABEL_REVISION] = revision
+            config_maps.append(outputs)
         said[OUTPUTS] = kept.model_dump_json(by_alias=True)
     return Keeping(tuple(config_maps), said)
 
 
-def _reference(job: Mapping[str, Any], said: result.CheckResult, name: str, digest: str) -> api_run.Reference:
+def _reference(
+    job: Mapping[str, Any], said: result.CheckResult, name: str, digest: str, parts: int
+) -> api_run.Reference:
     """Return recorded outputs with what they are the outputs of."""
     notes = job["metadata"].get("annotations") or {}
     return api_run.Reference(
         config_map=name,
+        parts=parts,
         digest=digest,
         check=job["metadata"]["labels"].get(constants.LABEL_CHECK, ""),
         golden_set=said.golden_set.digest if said.golden_set is not None else "",

@@ -11,6 +11,7 @@ from typing import Any, Final
 from modelrelease.api import checks as api_checks
 from modelrelease.api import constants
 from modelrelease.api import custom as api_custom
+from modelrelease.api import run as api_run
 from modelrelease.checks import (
     custom,
     evidence_volume,
@@ -128,6 +129,14 @@ def render(subject: subjects.Subject, against: subjects.Opponents, settings: Set
     }
 
 
+def _outputs(stored: api_run.Reference) -> Object:
+    """Return the source of a volume with recorded outputs, all parts of them in one folder."""
+    maps = [{"name": name} for name, _ in subjects.parts(stored)]
+    if len(maps) == 1:
+        return {"configMap": maps[0]}
+    return {"projected": {"sources": [{"configMap": one} for one in maps]}}
+
+
 def _portion(subject: subjects.Subject) -> dict[str, str]:
     count = len(portions.portions(subject.run.spec.judging, subject.check))
     return {PORTION: str(subject.portion), PORTIONS: str(count)} if count > 1 else {}
@@ -198,7 +207,7 @@ def _pod_spec(subject: subjects.Subject, against: subjects.Opponents, settings: 
     for known in against.recorded:
         volume = known.role.value.lower()
         mounts.append({"name": volume, "mountPath": subjects.mount_path(known), "readOnly": True})
-        mounted.append({"name": volume, "configMap": {"name": known.outputs.config_map}})
+        mounted.append({"name": volume, **_outputs(known.outputs)})
     golden = subject.asked.golden_set
     if golden is not None:
         mounts.append({"name": "golden", "mountPath": custom.GOLDEN_PATH, "readOnly": True})

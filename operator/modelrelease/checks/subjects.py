@@ -5,6 +5,7 @@ import hashlib
 from typing import Final
 
 from modelrelease.api import checks as api_checks
+from modelrelease.api import run as api_run
 from modelrelease.checks import evidence_volume
 from modelrelease.core import observation, portions, references
 
@@ -113,3 +114,12 @@ def host(pod: observation.Pod) -> str:
 def mount_path(known: references.Recorded) -> str:
     """Return where a reference is mounted in the check's container."""
     return f"/references/{known.role.value.lower()}"
+
+
+def parts(stored: api_run.Reference) -> list[tuple[str, str]]:
+    """Return the ConfigMaps that hold recorded outputs, each with its key: the names that files get."""
+    more = range(2, stored.parts + 1)
+    return [
+        (stored.config_map, OUTPUTS_KEY),
+        *((f"{stored.config_map}-{number}", f"{OUTPUTS_KEY}.{number}") for number in more),
+    ]

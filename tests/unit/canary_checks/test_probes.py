@@ -433,7 +433,7 @@ async def test_outputs_that_depend_on_the_batch_are_not_recorded():
 
 
 async def test_a_recording_too_large_for_the_log_is_left_out_and_said_so():
-    with toy_server.serving(model=toy_server.ToyModel(dimensions=2600)) as toy:
+    with toy_server.serving(model=toy_server.ToyModel(dimensions=12_000)) as toy:
         made = await outcome(toy, "EmbeddingParity", record=True)
     assert made.result.verdict == "Pass"
     assert made.result.evidence is not None

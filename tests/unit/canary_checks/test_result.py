@@ -272,7 +272,7 @@ def test_a_reference_that_is_not_its_digest_is_not_believed():
     assert result.parse_evidence(line.replace("dmVjdG9ycw==", "!")) is None
 
 
-def test_evidence_beyond_one_mebibyte_is_not_believed():
+def test_evidence_beyond_its_limit_is_not_believed():
     line = log_of(result.Evidence(result=asking.a_result()))
     room = result.EVIDENCE_LIMIT_BYTES - len(line) + len(result.EVIDENCE_PREFIX)
     assert result.parse_evidence(line + " " * room) is not None

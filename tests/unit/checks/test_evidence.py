@@ -3,13 +3,16 @@ import datetime
 import gzip
 import hashlib
 import json
+import pathlib
+import random
 from typing import Any
 
 import pytest
 
-from canary_checks import result
+from canary_checks import failure, records, result
+from canary_checks import vocabulary as v
 from modelrelease.api import run as api_run
-from modelrelease.checks import evidence
+from modelrelease.checks import evidence, subjects
 from modelrelease.cluster import api
 from modelrelease.cluster import evidence as keeper
 from tests.unit.checks import given
@@ -19,12 +22,12 @@ CONTENT = b"safetensors" * 100
 CONTENT_DIGEST = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
 
 
-def log_line(*, recorded: bool) -> str:
+def log_line(*, recorded: bool, content: bytes = CONTENT) -> str:
     full = {"result": json.loads(result.dump(given.answered()))}
     if recorded:
         full["reference"] = {
-            "digest": CONTENT_DIGEST,
-            "safetensors": base64.b64encode(CONTENT).decode(),
+            "digest": result.digest(content),
+            "safetensors": base64.b64encode(content).decode(),
         }
     return json.dumps(full)
 
@@ -63,6 +66,29 @@ def test_outputs_say_what_they_are_the_outputs_for():
     found = evidence.keeping(what, result.EVIDENCE_PREFIX + line, RELEASE, given.REVISION)
     kept = api_run.Reference.model_validate_json(found.annotations[evidence.OUTPUTS])
     assert (kept.check, kept.portion, kept.portions, kept.golden_set) == ("parity", 1, 4, "")
+
+
+def test_outputs_larger_than_an_object_may_be_are_kept_in_parts_and_read_as_one(tmp_path: pathlib.Path):
+    # 106 texts of 4,096 float32: what the models of 7 billion parameters answer with.
+    content = random.Random(7).randbytes(106 * 4096 * 4)
+    line = log_line(recorded=True, content=content)
+    found = evidence.keeping(due(line), result.EVIDENCE_PREFIX + line, RELEASE, given.REVISION)
+    kept = api_run.Reference.model_validate_json(found.annotations[evidence.OUTPUTS])
+    assert kept.parts == 2
+    for stored in found.config_maps[1:]:
+        assert stored["metadata"]["labels"]["modelrelease.dev/revision"] == given.REVISION
+        for name, packed in stored["binaryData"].items():
+            assert (tmp_path / name).write_bytes(base64.b64decode(packed)) < 1 << 20
+    names = [stored["metadata"]["name"] for stored in found.config_maps[1:]]
+    assert names == [name for name, _ in subjects.parts(kept)]
+    any_format = records.Format("reference", "key", v.Model, frozenset())
+    path = str(tmp_path / subjects.OUTPUTS_KEY)
+    assert any_format.content(path, kept.digest, len(content)) == content
+    with pytest.raises(failure.CheckError, match="has the digest"):
+        any_format.content(path, kept.digest, len(content) - 2)
+    (tmp_path / f"{subjects.OUTPUTS_KEY}.2").unlink()
+    with pytest.raises(failure.CheckError, match="has the digest"):
+        any_format.content(path, kept.digest, len(content))
 
 
 def test_evidence_without_outputs():

@@ -48,6 +48,17 @@ def test_references_are_mounted_where_the_request_says():
     assert job["metadata"]["annotations"]["modelrelease.dev/references"] == "1"
 
 
+def test_references_in_parts_are_mounted_in_one_folder():
+    known = dataclasses.replace(
+        given.recorded(), outputs=given.recorded().outputs.model_copy(update={"parts": 2})
+    )
+    job = jobs.render(given.subject(), subjects.Opponents((known,)), jobs.Settings("checks:1"))
+    (reference,) = asked(job)["references"]
+    assert reference["path"] == "/references/stable/outputs.safetensors"
+    maps = [{"configMap": {"name": f"embedder-r00000000aa-outputs{end}"}} for end in ("", "-2")]
+    assert {"name": "stable", "projected": {"sources": maps}} in job["spec"]["template"]["spec"]["volumes"]
+
+
 def test_ipv6_and_gates_and_tf32():
     run = given.run(
         model={"version": "1", "numericClass": "tf32"},
