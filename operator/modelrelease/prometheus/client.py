@@ -1,85 +1,23 @@
 """One Prometheus, asked from asyncio: complete answers or a reason, nothing in between."""
 
 import asyncio
-import enum
-import json
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-import pydantic
 import requests
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util.retry import Retry
 
-from modelrelease.prometheus import transport
+from modelrelease.prometheus import answers, batches, rate, transport
 from modelrelease.prometheus.sources import Source
-from modelrelease.slo.counters import Sample
 
 QUEUE_SECONDS = 2.0
-"""How long a query may wait for a thread, beyond its own time."""
-DETAIL_MAX = 160
-HTTP_OK = 200
-T = TypeVar("T")
-
-
-class Trouble(enum.StrEnum):
-    """Why a query gave nothing: the reasons of an Error."""
-
-    UNREACHABLE = "PrometheusUnreachable"
-    TIMEOUT = "PrometheusTimeout"
-    REFUSED = "PrometheusRefused"
-    FAILED = "PrometheusQueryFailed"
-    PARTIAL = "PrometheusPartialResponse"
-    INVALID = "PrometheusInvalidResponse"
-    CREDENTIALS = "PrometheusCredentials"
-
-
-class QueryError(Exception):
-    """A query gave no complete answer. The message is one short sentence for people."""
-
-    def __init__(self, reason: Trouble, message: str) -> None:
-        self.reason = reason
-        self.message = message
-        super().__init__(message)
-
-
-@dataclass(frozen=True, slots=True)
-class RawSeries:
-    """One series of an answer; values may be NaN or infinite."""
-
-    labels: Mapping[str, str]
-    samples: tuple[Sample, ...]
-
-
-class _Series(pydantic.BaseModel):
-    metric: dict[str, str]
-    values: list[tuple[float, Annotated[float, pydantic.Field(allow_inf_nan=True)]]]
-
-
-class _Point(pydantic.BaseModel):
-    metric: dict[str, str]
-    value: tuple[float, Annotated[float, pydantic.Field(allow_inf_nan=True)]]
-
-
-class _Data(pydantic.BaseModel):
-    result_type: str = pydantic.Field(alias="resultType")
-    result: list[Any]
-
-
-class _Success(pydantic.BaseModel):
-    status: Literal["success"]
-    data: _Data
-    warnings: list[str] = []
-
-
-_MATRIX = pydantic.TypeAdapter(list[_Series])
-_VECTOR = pydantic.TypeAdapter(list[_Point])
-_SCALAR = pydantic.TypeAdapter(tuple[float, float])
+"""How long a query may wait for its turn and for a thread, each beyond its own time."""
+CLOCK_SECONDS = 10.0
+"""How long a reading of Prometheus' clock is good."""
 
 
 class Prometheus:
@@ -115,13 +53,17 @@ class Prometheus:
         self._response_bytes_max = response_bytes_max
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
+        self._rate = rate.Rate(source.queries_per_second, clock, longest=QUEUE_SECONDS)
+        self._batches = batches.Batches(self.matrix, self.vector, clock)
+        self._asked_clock: asyncio.Future[float] | None = None
+        self._clock_read = 0.0
 
     def close(self) -> None:
         """Close all connections; call it when no query is under way."""
         while self._sessions:
             self._sessions.pop().close()
 
-    async def matrix(self, query: str, at: float) -> tuple[RawSeries, ...]:
+    async def matrix(self, query: str, at: float) -> tuple[answers.RawSeries, ...]:
         """Return the raw samples of a range selector, as of an instant.
 
         Parameters
@@ -141,50 +83,61 @@ class Prometheus:
         QueryError
             If there is no complete answer of that type.
         """
-        result = await self._ask(query, "matrix", at)
-        return tuple(
-            RawSeries(series.metric, tuple(Sample(time, value) for time, value in series.values))
-            for series in _checked(_MATRIX, result)
-        )
+        return answers.matrix(self._who, await self._ask(query, at))
 
-    async def vector(self, query: str, at: float) -> tuple[RawSeries, ...]:
+    async def vector(self, query: str, at: float) -> tuple[answers.RawSeries, ...]:
         """Return the series of an instant vector, each with one sample; otherwise as :meth:`matrix`."""
-        result = await self._ask(query, "vector", at)
-        return tuple(RawSeries(point.metric, (Sample(*point.value),)) for point in _checked(_VECTOR, result))
+        return answers.vector(self._who, await self._ask(query, at))
+
+    async def select(self, ask: batches.Ask) -> tuple[answers.RawSeries, ...]:
+        """Return series of some pods, asked together with what others ask; raises as :meth:`matrix`."""
+        return await self._batches.ask(ask)
 
     async def now(self) -> float:
-        """Return Prometheus' own clock in seconds since the epoch; raises as :meth:`matrix`."""
-        _, value = _checked(_SCALAR, await self._ask("time()", "scalar", None))
-        return value
+        """Return Prometheus' own clock in seconds since the epoch; raises as :meth:`matrix`.
 
-    async def _ask(self, query: str, expected: str, at: float | None) -> list[Any]:
+        It is asked every few seconds, and goes on by ours in between.
+        """
+        asked = self._asked_clock
+        if asked is None or (asked.done() and self._clock() - self._clock_read > CLOCK_SECONDS):
+            asked = self._asked_clock = asyncio.ensure_future(self._read_clock())
+            asked.add_done_callback(_heard)
+        try:
+            ahead = await asyncio.shield(asked)
+        except answers.QueryError:
+            if self._asked_clock is asked:
+                self._asked_clock = None
+            raise
+        return ahead + self._clock()
+
+    async def _read_clock(self) -> float:
+        """Return by how much Prometheus' clock is ahead of the monotonic one."""
+        said = answers.scalar(self._who, await self._ask("time()", None))
+        self._clock_read = self._clock()
+        return said - self._clock_read
+
+    async def _ask(self, query: str, at: float | None) -> transport.Exchange:
         params = {
             # Ends the query in the server before we stop waiting for it.
             "timeout": f"{self.source.timeout_seconds * 900}ms",
-            # Thanos: fail rather than leave stores out. Prometheus ignores it.
+            # Fail rather than leave stores out: Thanos, VictoriaMetrics. Others ignore what they don't know.
             "partial_response": "false",
+            "deny_partial_response": "1",
         }
         if at is not None:
             params["time"] = f"{at:.3f}"
+        if not await self._rate.enter():
+            raise answers.QueryError(
+                answers.Trouble.THROTTLED,
+                f"{self._who} allows {self.source.queries_per_second} queries per second, more are wanted",
+            )
         try:
             async with asyncio.timeout(self.source.timeout_seconds + QUEUE_SECONDS):
-                exchange = await asyncio.get_running_loop().run_in_executor(
+                return await asyncio.get_running_loop().run_in_executor(
                     self._pool, self._exchange, query, params
                 )
         except TimeoutError:
-            raise QueryError(Trouble.TIMEOUT, f"{self._who} did not answer in time") from None
-        envelope = self._envelope(exchange)
-        if envelope.warnings:
-            raise QueryError(
-                Trouble.PARTIAL,
-                f"{self._who} answered with a warning, data may be missing: {_short(envelope.warnings[0])}",
-            )
-        if envelope.data.result_type != expected:
-            raise QueryError(
-                Trouble.INVALID,
-                f"{self._who} answered with a {_short(envelope.data.result_type)} instead of a {expected}",
-            )
-        return envelope.data.result
+            raise answers.QueryError(answers.Trouble.TIMEOUT, f"{self._who} did not answer in time") from None
 
     @property
     def _who(self) -> str:
@@ -200,10 +153,10 @@ class Prometheus:
         except (PrometheusApiClientException, KeyError, TypeError, ValueError) as error:
             trouble = error  # not 200, or no result in it: what was answered says more than the exception
         except requests.RequestException as error:
-            raise QueryError(*self._trouble(error)) from error
+            raise self._trouble(error) from error
         answered = adapter.take()
         if answered is None:
-            raise QueryError(*self._trouble(trouble or RuntimeError("nothing was sent"))) from trouble
+            raise self._trouble(trouble or RuntimeError("nothing was sent")) from trouble
         return answered
 
     def _client(self) -> tuple[PrometheusConnect, transport.CappedAdapter]:
@@ -222,61 +175,30 @@ class Prometheus:
             self._sessions.append(session)
         return client
 
-    def _trouble(self, error: Exception) -> tuple[Trouble, str]:
+    def _trouble(self, error: Exception) -> answers.QueryError:
+        trouble = answers.Trouble
         if isinstance(error, transport.CredentialsError):
-            return Trouble.CREDENTIALS, f"{self._who}: {error}"
+            return answers.QueryError(trouble.CREDENTIALS, f"{self._who}: {error}")
         if isinstance(error, requests.Timeout):
-            return Trouble.TIMEOUT, f"{self._who} did not answer within {self.source.timeout_seconds} s"
+            said = f"did not answer within {self.source.timeout_seconds} s"
+            return answers.QueryError(trouble.TIMEOUT, f"{self._who} {said}")
         if isinstance(error, requests.TooManyRedirects):
-            return Trouble.INVALID, f"{self._who} redirects elsewhere; give its final URL"
+            return answers.QueryError(trouble.INVALID, f"{self._who} redirects elsewhere; give its final URL")
         if isinstance(error, transport.TooLargeError | transport.CutOffError):
-            return Trouble.INVALID, f"{self._who}: {error}"
+            too_much = isinstance(error, transport.TooLargeError)
+            return answers.QueryError(trouble.INVALID, f"{self._who}: {error}", too_much=too_much)
         host = urlsplit(self.source.url).netloc
-        return Trouble.UNREACHABLE, f"{self._who} at {host} cannot be reached: {_innermost(error)}"
-
-    def _envelope(self, exchange: transport.Exchange) -> _Success:
-        if exchange.status != HTTP_OK:
-            kind, detail = _error_of(exchange.body)
-            if kind:
-                raise QueryError(
-                    Trouble.TIMEOUT if kind in ("timeout", "canceled") else Trouble.FAILED,
-                    f"{self._who} answered {exchange.status} ({_short(kind)}): {_short(detail)}",
-                )
-            reason = Trouble.REFUSED if exchange.status in (401, 403) else Trouble.FAILED
-            raise QueryError(reason, f"{self._who} answered with HTTP status {exchange.status}")
-        try:
-            return _Success.model_validate_json(exchange.body)
-        except pydantic.ValidationError:
-            raise QueryError(
-                Trouble.INVALID, f"{self._who} answered with something that is no query result"
-            ) from None
+        said = f"at {host} cannot be reached: {_innermost(error)}"
+        return answers.QueryError(trouble.UNREACHABLE, f"{self._who} {said}")
 
 
-def _checked(adapter: pydantic.TypeAdapter[T], result: list[Any]) -> T:
-    try:
-        return adapter.validate_python(result)
-    except pydantic.ValidationError:
-        raise QueryError(Trouble.INVALID, "Prometheus answered with series of an unknown shape") from None
-
-
-def _error_of(body: bytes) -> tuple[str, str]:
-    """Return errorType and error of the API's error envelope, or nothing."""
-    try:
-        document = json.loads(body)
-    except ValueError:
-        return "", ""
-    if not isinstance(document, dict):
-        return "", ""
-    return str(document.get("errorType", "")), str(document.get("error", ""))
+def _heard(read: asyncio.Future[float]) -> None:
+    """Take note of a failure, also when nobody waits for it any more."""
+    if not read.cancelled():
+        read.exception()
 
 
 def _innermost(error: BaseException) -> str:
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
-    return _short(getattr(error, "strerror", None) or type(error).__name__)
-
-
-def _short(text: str) -> str:
-    """Make foreign text fit for a status: one printable line of bounded length."""
-    line = "".join(letter if letter.isprintable() else " " for letter in text[: DETAIL_MAX + 1])
-    return line if len(line) <= DETAIL_MAX else line[:DETAIL_MAX] + "…"
+    return answers.short(getattr(error, "strerror", None) or type(error).__name__)

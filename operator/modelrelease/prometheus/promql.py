@@ -40,6 +40,16 @@ def one_of(label: str, values: Iterable[str]) -> Matcher:
     return Matcher(_label(label), "=~", _quote("|".join(re.escape(value) for value in values)))
 
 
+def none_of(label: str, values: Iterable[str]) -> Matcher:
+    """Return a matcher for none of the values; as :func:`one_of`."""
+    return Matcher(_label(label), "!~", _quote("|".join(re.escape(value) for value in values)))
+
+
+def matching(label: str, pattern: str) -> Matcher:
+    """Return a matcher for an expression of our own: never for what a user wrote."""
+    return Matcher(_label(label), "=~", _quote(pattern))
+
+
 def selector(metric: str, matchers: Iterable[Matcher], range_seconds: int | None = None) -> str:
     """Return a selector, over a range of whole seconds where one is given.
 

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import pydantic
@@ -53,6 +53,13 @@ class Tenant(base.ApiModel):
     value: HeaderValue
 
 
+class ClientCertificate(base.ApiModel):
+    """What proves who we are to a server that asks for it; read anew for each connection."""
+
+    certificate_file: AbsolutePath
+    key_file: AbsolutePath
+
+
 class Source(base.ApiModel):
     """One Prometheus, or what speaks its query API."""
 
@@ -63,10 +70,25 @@ class Source(base.ApiModel):
     tenant: Tenant | None = None
     ca_file: AbsolutePath | None = None
     """Certificates to trust instead of the system's."""
+    client_certificate: ClientCertificate | None = None
     timeout_seconds: Annotated[int, pydantic.Field(ge=1, le=10)] = 5
     """For one query, from connecting to the last byte."""
+    concurrency: Annotated[int, pydantic.Field(ge=1, le=32)] = 4
+    """Queries under way at once."""
+    queries_per_second: Annotated[int, pydantic.Field(ge=1, le=1000)] = 20
+    """More wait, and are an Error once they have waited too long."""
     pod_label: LabelName = "pod"
     namespace_label: LabelName = "namespace"
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _verified(cls, said: Any) -> Any:
+        if isinstance(said, dict) and {"insecureSkipVerify", "insecure_skip_verify"} & set(said):
+            raise ValueError(
+                "insecureSkipVerify does not exist here: anybody could answer for the server, and what it "
+                "says releases models; name the server's CA in caFile"
+            )
+        return said
 
     @pydantic.field_validator("url")
     @classmethod
@@ -85,6 +107,19 @@ class Source(base.ApiModel):
             raise ValueError("bearerTokenFile and basicAuth exclude each other")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _trust_needs_tls(self) -> "Source":
+        if self.url.startswith("http:") and (self.ca_file or self.client_certificate):
+            raise ValueError("caFile and clientCertificate need an https URL")
+        return self
+
+    def files(self) -> tuple[Path, ...]:
+        """Return the mounted files that it needs."""
+        certificate = self.client_certificate
+        password = self.basic_auth.password_file if self.basic_auth is not None else None
+        pair = (certificate.certificate_file, certificate.key_file) if certificate is not None else ()
+        return tuple(path for path in (self.bearer_token_file, password, self.ca_file, *pair) if path)
+
 
 class Sources(base.ApiModel):
     """All sources of an installation."""
@@ -98,6 +133,17 @@ class Sources(base.ApiModel):
         if twice:
             raise ValueError(f"named twice: {', '.join(twice)}")
         return self
+
+    def missing(self) -> str | None:
+        """Return which mounted file cannot be read, in a sentence, or None: asked once, at the start."""
+        for source in self.sources:
+            for path in source.files():
+                try:
+                    with path.open("rb"):
+                        pass
+                except OSError as error:
+                    return f"Prometheus source {source.name!r} needs {path}: {error.strerror or error}"
+        return None
 
     def named(self, name: str) -> Source:
         """Return one source.

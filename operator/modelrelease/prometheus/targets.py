@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from modelrelease.api.verdict import Verdict
-from modelrelease.prometheus.client import RawSeries
+from modelrelease.prometheus.answers import RawSeries
 from modelrelease.slo.counters import CounterError, CounterSeries
 from modelrelease.slo.observation import SliFailure
 
 STALE_SECONDS_MIN = 30.0
 STALE_INTERVALS = 5.0
+HISTORY_SECONDS_MIN = 120.0
+"""So late a server may find a pod that takes traffic already."""
 DETAIL_MAX = 3
 
 
@@ -96,7 +98,7 @@ def targets(
                 f"a series of pod {raw.labels.get(pod_label, '?')} belongs to {len(owners)} targets: its "
                 f"labels differ from those of `up`",
             )
-        found.setdefault(owners[0], []).append(_counter(raw))
+        found.setdefault(owners[0], []).append(counter(raw))
     made = []
     for index, series in found.items():
         pod = known[ups[index].labels[pod_label]]
@@ -113,7 +115,18 @@ def _carries(raw: RawSeries, up: RawSeries) -> bool:
     return all(raw.labels.get(label) == value for label, value in up.labels.items() if label != "__name__")
 
 
-def _counter(raw: RawSeries) -> CounterSeries:
+def counter(raw: RawSeries) -> CounterSeries:
+    """Return a series as a counter.
+
+    Raises
+    ------
+    SliError
+        NoData for values that are not numbers, Error for what no counter can show.
+    """
+    if raw.histograms:
+        raise SliError(
+            Verdict.ERROR, "NotACounter", f"{raw.labels.get('__name__', 'a series')} is a native histogram"
+        )
     if not all(math.isfinite(sample.value) for sample in raw.samples):
         raise SliError(
             Verdict.NO_DATA, "NotANumber", f"{raw.labels.get('__name__', 'a counter')} is NaN or infinite"
@@ -151,8 +164,16 @@ def check_labels(series: Sequence[RawSeries], expected: Mapping[str, frozenset[s
     Raises
     ------
     SliError
-        Error, if a label has a value that was not asked for: a proxy or a federation rewrites labels.
+        Error, if a series is there twice, or a label has a value that was not asked for: a proxy or a
+        federation rewrites labels.
     """
+    several = {frozenset(raw.labels.items()) for raw in series}
+    if len(several) < len(series):
+        raise SliError(
+            Verdict.ERROR,
+            "DuplicateSeries",
+            "Prometheus answered with two series of the same labels: each request would count twice",
+        )
     for raw in series:
         for label, values in expected.items():
             if raw.labels.get(label) not in values:
@@ -180,7 +201,7 @@ def blind(
 ) -> tuple[str, ...]:
     """Return the serving pods that were not scraped lately: max(30 s, five scrape intervals).
 
-    Where a pod has counters, the scrapes of their target decide; a sidecar's do not help.
+    Where a pod has counters, the scrapes of their targets decide, the latest of each; others do not help.
     """
     limit = max(STALE_SECONDS_MIN, STALE_INTERVALS * interval(ups))
     latest: dict[str, float] = {}
@@ -188,10 +209,54 @@ def blind(
         scrapes = [sample.time for sample in up.samples if sample.value == 1]
         pod = up.labels[pod_label]
         latest[pod] = max(latest.get(pod, -math.inf), *scrapes[-1:], -math.inf)
-    latest |= {target.pod: target.scrapes[-1] if target.scrapes else -math.inf for target in made}
+    for pod, group in itertools.groupby(sorted(made, key=lambda one: one.pod), key=lambda one: one.pod):
+        latest[pod] = min(_newest(target) for target in group)
     return tuple(
         sorted(pod.name for pod in pods if pod.serving and now - latest.get(pod.name, -math.inf) > limit)
     )
+
+
+def _newest(target: Target) -> float:
+    """Return when a target's counters were seen last: a scrape without them has not seen them."""
+    scraped = target.scrapes[-1] if target.scrapes else -math.inf
+    return min(scraped, max(series.samples[-1].time for series in target.series if series.samples))
+
+
+def check_history(
+    ups: Sequence[RawSeries], made: Sequence[Target], pods: Sequence[JudgedPod], start: float
+) -> None:
+    """Make sure that serving pods were watched since the start, or their first requests are lost.
+
+    Parameters
+    ----------
+    ups : sequence of RawSeries
+        Of the pods.
+    made : sequence of Target
+        Their targets with counters.
+    pods : sequence of JudgedPod
+        Whose.
+    start : float
+        Seconds since the epoch from which requests count.
+
+    Raises
+    ------
+    SliError
+        NoData, if Prometheus came later: it has lost its newest samples, or found the pod late.
+    """
+    limit = max(HISTORY_SECONDS_MIN, STALE_INTERVALS * interval(ups))
+    # One that was created later has counted from 0, and loses nothing.
+    older = {
+        pod.name for pod in pods if pod.serving and not (pod.started is not None and pod.started > start)
+    }
+    for target in made:
+        watched = target.observed_since
+        if target.pod in older and watched is not None and watched > start + limit:
+            raise SliError(
+                Verdict.NO_DATA,
+                "HistoryLost",
+                f"Prometheus has no samples of pod {target.pod} before {watched - start:.0f} s after live "
+                f"traffic began: what it counted until then is lost",
+            )
 
 
 def _some(values: frozenset[str]) -> str:

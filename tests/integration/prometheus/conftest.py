@@ -1,14 +1,10 @@
-"""A real Prometheus that scrapes what looks like pods, and a proxy that answers wrongly."""
+"""A real Prometheus that scrapes what looks like pods."""
 
 import asyncio
 import http.server
 import shutil
-import socket
 import subprocess
-import threading
 import time
-import urllib.parse
-import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,9 +17,9 @@ import yaml
 
 from modelrelease.prometheus.client import Prometheus
 from modelrelease.prometheus.sources import Source
+from tests.integration.prometheus import history, servers
 
-NAMESPACE = "search"
-DEADLINE = 30.0
+DEADLINE = servers.DEADLINE
 
 
 @dataclass
@@ -61,13 +57,6 @@ class Pod:
             self.durations.labels(path, "POST").observe(seconds)
 
 
-def serve(handler: type[http.server.BaseHTTPRequestHandler]) -> http.server.ThreadingHTTPServer:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    return server
-
-
 def metrics_of(pod: Pod) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -82,13 +71,6 @@ def metrics_of(pod: Pod) -> type[http.server.BaseHTTPRequestHandler]:
             pass
 
     return Handler
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")
@@ -107,13 +89,13 @@ def pods() -> Iterator[dict[str, Pod]]:
         "faulty",
     )
     made = {name: Pod(name) for name in names}
-    servers = []
+    started = []
     for pod in made.values():
-        server = serve(metrics_of(pod))
+        server = servers.serve(metrics_of(pod))
         pod.port = server.server_address[1]
-        servers.append(server)
+        started.append(server)
     yield made
-    for server in servers:
+    for server in started:
         server.shutdown()
         server.server_close()
 
@@ -124,7 +106,7 @@ def prometheus_url(pods: dict[str, Pod], tmp_path_factory: pytest.TempPathFactor
     assert binary, "the Debian package `prometheus` is missing; `make cluster` installs it"
     folder = tmp_path_factory.mktemp("prometheus")
     targets = [
-        {"targets": [f"127.0.0.1:{pod.port}"], "labels": {"pod": pod.name, "namespace": NAMESPACE}}
+        {"targets": [f"127.0.0.1:{pod.port}"], "labels": {"pod": pod.name, "namespace": servers.NAMESPACE}}
         for pod in pods.values()
     ]
     second = [target for target in targets if target["labels"]["pod"] == "twice"]  # type: ignore[call-overload]
@@ -136,39 +118,8 @@ def prometheus_url(pods: dict[str, Pod], tmp_path_factory: pytest.TempPathFactor
         ],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    port = free_port()
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen(
-        [
-            binary,
-            f"--config.file={folder}/prometheus.yml",
-            f"--storage.tsdb.path={folder}/data",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--log.level=warn",
-        ],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        await_ready(url, process, folder / "log")
+    with servers.running(binary, folder) as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=DEADLINE)
-        log.close()
-
-
-def await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        assert process.poll() is None, log.read_text(encoding="utf-8")
-        assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
-        try:
-            with urllib.request.urlopen(f"{url}/-/ready", timeout=1):  # noqa: S310 - our own
-                return
-        except OSError:
-            threading.Event().wait(0.05)
 
 
 @pytest.fixture
@@ -218,42 +169,37 @@ def until() -> Until:
     return ask
 
 
-Answer = Callable[[http.server.BaseHTTPRequestHandler, dict[str, str]], None]
-
-
-class Proxy:
-    """A server in Prometheus' place that answers what a test tells it to."""
-
-    def __init__(self) -> None:
-        self.answer: Answer | None = None
-        self.seen: list[tuple[dict[str, str], dict[str, str]]] = []
-        self.stopping = threading.Event()
-        proxy = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                length = int(self.headers.get("Content-Length", 0))
-                form = dict(urllib.parse.parse_qsl(self.rfile.read(length).decode()))
-                proxy.seen.append((form, dict(self.headers)))
-                assert proxy.answer is not None
-                try:
-                    proxy.answer(self, form)
-                except OSError:
-                    self.close_connection = True  # the client had enough
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = serve(Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-
 @pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    made = Proxy()
+def proxy() -> Iterator[servers.Proxy]:
+    made = servers.Proxy()
     yield made
-    made.stopping.set()
-    made.server.shutdown()
-    made.server.server_close()
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def blocks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    promtool = shutil.which("promtool")
+    assert promtool, "the Debian package `prometheus` is missing; `make cluster` installs it"
+    folder = tmp_path_factory.mktemp("history")
+    now = int(time.time())
+    (folder / "metrics").write_text("\n".join(history.openmetrics(now)) + "\n", encoding="ascii")
+    subprocess.run(
+        [promtool, "tsdb", "create-blocks-from", "openmetrics", folder / "metrics", folder / "data"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return folder / "data", now
+
+
+@pytest.fixture(scope="session", params=sorted(history.SERVERS))
+def remembered(
+    request: pytest.FixtureRequest, blocks: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[history.History]:
+    """A server that scrapes nothing and remembers an hour."""
+    binary = history.SERVERS[request.param]
+    assert binary, "the Debian package `prometheus` is missing; `make cluster` installs it"
+    folder = tmp_path_factory.mktemp(request.param)
+    shutil.copytree(blocks[0], folder / "data")
+    (folder / "prometheus.yml").write_text("scrape_configs: []\n", encoding="ascii")
+    with servers.running(binary, folder) as url:
+        yield history.History(url, blocks[1])

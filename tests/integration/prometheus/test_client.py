@@ -12,7 +12,8 @@ import pytest
 
 from modelrelease.api.endpoint import Runtime
 from modelrelease.api.verdict import Verdict
-from modelrelease.prometheus.client import Prometheus, QueryError, Trouble
+from modelrelease.prometheus.answers import QueryError, Trouble
+from modelrelease.prometheus.client import Prometheus
 from modelrelease.prometheus.runtimes import RUNTIMES
 from modelrelease.prometheus.slis import observe
 from modelrelease.prometheus.targets import JudgedPod
@@ -204,7 +205,13 @@ async def test_each_query_says_when_how_long_and_who(connect: Connect, proxy: An
     token.write_text("two\n", encoding="ascii")
     await client.matrix(QUERY, 1234.5)
     (form, headers), (_, rotated) = proxy.seen
-    assert form == {"query": QUERY, "time": "1234.500", "timeout": "1800ms", "partial_response": "false"}
+    assert form == {
+        "query": QUERY,
+        "time": "1234.500",
+        "timeout": "1800ms",
+        "partial_response": "false",
+        "deny_partial_response": "1",
+    }
     assert (headers["Authorization"], rotated["Authorization"]) == ("Bearer one", "Bearer two")
     assert headers["X-Scope-OrgID"] == "team-search"
 

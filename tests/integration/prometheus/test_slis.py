@@ -10,8 +10,9 @@ import pytest
 from modelrelease.api.endpoint import Runtime
 from modelrelease.api.verdict import Verdict
 from modelrelease.prometheus.client import Prometheus
+from modelrelease.prometheus.idle import Idle
 from modelrelease.prometheus.runtimes import RUNTIMES
-from modelrelease.prometheus.slis import idle_total, observe
+from modelrelease.prometheus.slis import observe
 from modelrelease.prometheus.targets import JudgedPod
 from modelrelease.slo import burn
 from modelrelease.slo.objectives import Kind, Objective
@@ -130,29 +131,37 @@ async def test_a_slow_candidate_fails_and_says_why(
     assert "took longer than 100 ms" in judgement.message
 
 
-async def test_the_idle_canary_counts_our_own_requests_and_no_others(
+async def test_what_moves_while_nobody_can_reach_the_pods_is_an_error(
     prometheus: Prometheus, pods: dict[str, Any], until: Until
 ) -> None:
     start = await live(prometheus, until, "idle")
 
-    async def unexplained(probes: int = 20) -> int | SliFailure:
-        return await idle_total(
+    async def said(own: int) -> Events | str:
+        now = await prometheus.now()
+        found = await observe(
             prometheus,
             RUNTIMES[Runtime.INFINITY],
             "/embeddings",
+            AVAILABILITY,
             namespace="search",
             pods=[JudgedPod("idle")],
-            start=start,
-            end=await prometheus.now(),
-            probe_requests=probes,
+            live_since=now,
+            now=now,
+            idle_times=[Idle(start, now, own)],
         )
+        return counted(found)
 
-    assert await unexplained(0) == 0
-    pods["idle"].answer(20)
-    await until(unexplained, lambda found: found == 0)
+    async def scrapes() -> float:
+        (up,) = await prometheus.matrix('up{pod="idle"}[60s]', await prometheus.now())
+        return up.samples[-1].time
+
+    await until(scrapes, lambda latest: latest > start)  # what came before the first scrape proves nothing
     pods["idle"].answer(2)
     pods["idle"].answer(1, "4xx")
-    await until(unexplained, lambda found: found == 3)
+    await until(lambda: said(0), lambda found: found == "SelectorCountsOthers")
+    assert await said(3) == Events(), "our own checks"
+    pods["idle"].answer(200)
+    await until(lambda: said(3), lambda found: found == "SelectorCountsOthers")
 
 
 async def test_client_errors_are_counted_apart(
@@ -210,8 +219,8 @@ async def test_pods_that_serve_and_are_not_scraped_are_named(
     prometheus: Prometheus, pods: dict[str, Any], until: Until
 ) -> None:
     pods["faulty"].answer(5)
-    await live(prometheus, until, "faulty", requests=5)
-    answer = await seen(prometheus, 0.0, "faulty", "missing")
+    start = await live(prometheus, until, "faulty", requests=5)
+    answer = await seen(prometheus, start, "faulty", "missing")
     assert isinstance(answer, SliObservation)
     assert answer.blind == ("missing",)
 

@@ -2,7 +2,7 @@ import pytest
 
 from modelrelease.api.verdict import Verdict
 from modelrelease.prometheus import targets
-from modelrelease.prometheus.client import RawSeries
+from modelrelease.prometheus.answers import RawSeries
 from modelrelease.prometheus.targets import JudgedPod, SliError
 from modelrelease.slo.counters import Sample
 
@@ -109,3 +109,36 @@ def test_a_fresh_sidecar_does_not_stand_for_the_model() -> None:
     ups = [up("a", (50, 1), (52, 1), instance="1"), up("a", (96, 1), (98, 1), instance="2")]
     model = made(ups, [counter("a", (52, 7), instance="1")])
     assert targets.blind(ups, model, [JudgedPod("a")], pod_label="pod", now=100) == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("first", "pod", "lost"),
+    [
+        pytest.param(100, JudgedPod("a"), False, id="found in time"),
+        pytest.param(300, JudgedPod("a"), True, id="found late: its first requests are lost"),
+        pytest.param(300, JudgedPod("a", started=2), True, id="it was there before"),
+        pytest.param(300, JudgedPod("a", started=250), False, id="created later: it counts from 0"),
+        pytest.param(300, JudgedPod("a", serving=False), False, id="gone: nobody waits for it"),
+    ],
+)
+def test_pods_must_have_been_watched_since_the_start(first: float, pod: JudgedPod, lost: bool) -> None:
+    ups = [up("a", (first, 1), (first + 15, 1))]
+    found = made(ups, [counter("a", (first, 7))], pod)
+    if not lost:
+        targets.check_history(ups, found, [pod], 10)
+        return
+    with pytest.raises(SliError, match="before 290 s after live traffic") as raised:
+        targets.check_history(ups, found, [pod], 10)
+    assert (raised.value.failure.verdict, raised.value.failure.reason) == (Verdict.NO_DATA, "HistoryLost")
+
+
+def test_a_target_without_its_counters_is_not_seen() -> None:
+    ups = [up("a", (70, 1), (80, 1), (90, 1), (100, 1))]
+    gone = made(ups, [counter("a", (40, 7))])
+    assert targets.blind(ups, gone, [JudgedPod("a")], pod_label="pod", now=100) == ("a",)
+
+
+def test_the_same_series_twice_is_an_error() -> None:
+    with pytest.raises(SliError, match="two series of the same labels") as raised:
+        targets.check_labels([up("a", (8, 1)), up("a", (8, 1))], {"pod": frozenset({"a"})})
+    assert raised.value.failure.reason == "DuplicateSeries"
