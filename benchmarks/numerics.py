@@ -16,6 +16,7 @@ from canary_checks import vocabulary as v
 from canary_checks.golden import pack
 from canary_checks.parity import comparison, gates, reference
 from modelrelease.controller import settings
+from modelrelease.core import comparison as core_comparison
 from modelrelease.slo import burn, objectives, observation, proportion
 
 HOURS, SCRAPE_SECONDS, RATE = 6, 2, 50
@@ -46,11 +47,13 @@ def _judgement() -> Iterator[Row]:
     seen = observation.SliObservation(start=0.0, points=tuple(points), interval=float(SCRAPE_SECONDS))
     objective = objectives.Objective("availability", objectives.Kind.AVAILABILITY, Decimal("99.9"))
     now = points[-1].time
+    # As a run has recorded it: a minute ago.
+    known = burn.judge(objective, seen, now - core_comparison.RECORD_SECONDS, 0.0).state
 
     def cold(live_since: float) -> burn.Judgement:
         proportion.upper_bound.cache_clear()
         proportion.lower_bound.cache_clear()
-        return burn.judge(objective, seen, now, live_since)
+        return burn.judge(objective, seen, now, live_since, known=known)
 
     interval = settings.Intervals().judging_seconds
     what = f"SLO judgement of {HOURS} h of {SCRAPE_SECONDS} s samples"

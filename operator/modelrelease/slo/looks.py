@@ -11,13 +11,18 @@ single bad request, whichever is more. Looks that could never pass spend nothing
 
 import bisect
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from modelrelease.slo import objectives, observation, proportion
+from modelrelease.slo import arms, objectives, observation, proportion
 
 CONFIDENCE = 0.95
 """Of a Pass, over all looks together (design §6)."""
+
+DISPERSION_MIN = 2.0
+SLICES_MIN = 4
+"""Fewer say nothing about clusters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,42 @@ class Look:
     upper_bound: float
     """Of the bad ratio, in [0, 1]."""
     passed: bool
+
+
+def dispersions(seen: observation.SliObservation) -> list[float]:
+    """Return, as of every point, by what counts are divided because errors come in clusters.
+
+    Parameters
+    ----------
+    seen : SliObservation
+        Counts since the start.
+
+    Returns
+    -------
+    list of float
+        Pearson's index of dispersion of bad requests over slices of time, where it is above 2, else 1: a
+        cluster is one event, and so many times fewer requests say as much (slo-statistics §5.3).
+    """
+    length = arms.slice_seconds(seen.interval)
+    found = []
+    count = present = -1
+    closed = squares = 0.0
+    before = last = observation.Events()
+    for point in seen.points:
+        number = math.ceil(point.time / length)
+        if number != present:
+            # The slice before is whole now.
+            count, closed = max(count, 0) + (last.total > before.total), closed + squares
+            present, before = number, last
+        last = point.events
+        total, bad = last.total - before.total, last.possibly_bad - before.possibly_bad
+        squares = bad**2 / total if total > 0 else 0.0
+        slices = count + (total > 0)
+        told = slices >= SLICES_MIN and last.possibly_bad
+        index = ((closed + squares) * last.total / last.possibly_bad - last.possibly_bad) if told else 0.0
+        spread = index / (slices - 1) if told else 1.0
+        found.append(spread if spread > DISPERSION_MIN else 1.0)
+    return found
 
 
 def confidence(number: int) -> float:
@@ -51,7 +92,10 @@ def passes(objective: objectives.Objective, bad: int, total: int, level: float) 
 
 
 def reached(
-    objective: objectives.Objective, seen: observation.SliObservation, now: float
+    objective: objectives.Objective,
+    seen: observation.SliObservation,
+    now: float,
+    spreads: Sequence[float] | None = None,
 ) -> tuple[Look, ...]:
     """Return the looks that the requests up to `now` reached, in order.
 
@@ -63,6 +107,8 @@ def reached(
         Counts since the start.
     now : float
         Seconds since the epoch.
+    spreads : sequence of float, optional
+        From :func:`dispersions`, where they are known already.
 
     Returns
     -------
@@ -70,6 +116,7 @@ def reached(
         A scrape that jumps over several looks makes one look, with the confidence of the last.
     """
     found: list[Look] = []
+    spreads = dispersions(seen) if spreads is None else spreads
     number = 0
     totals = attrgetter("events.total")
     while True:
@@ -80,7 +127,8 @@ def reached(
         while requests_at(objective, number + 1) <= events.total:
             number += 1
         level = confidence(number)
-        upper = proportion.upper_bound(events.possibly_bad, events.total, level)
+        spread = spreads[index]
+        upper = proportion.upper_bound(events.possibly_bad / spread, events.total / spread, level)
         found.append(
             Look(
                 requests=events.total,

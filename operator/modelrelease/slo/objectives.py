@@ -35,6 +35,10 @@ class Objective:
         Latency only: a slower request is bad. Above 0.
     minimum_requests : int
         Fewer say nothing, above 0.
+    events : str
+        What is counted, for people.
+    wrong : str
+        What a bad one did, in place of what the kind says.
 
     Raises
     ------
@@ -47,6 +51,8 @@ class Objective:
     objective_percent: Decimal
     threshold_seconds: float | None = None
     minimum_requests: int = 200
+    events: str = "requests"
+    wrong: str = ""
 
     def __post_init__(self) -> None:
         """Refuse an objective that cannot be judged."""
@@ -83,7 +89,9 @@ class Objective:
 
     @property
     def bad(self) -> str:
-        """What a bad request did, for people: it follows "requests"."""
+        """What a bad one did, for people: it follows `events`."""
+        if self.wrong:
+            return self.wrong
         if self.threshold_seconds is None:
             return "failed (5xx)"
         return f"took longer than {milliseconds(self.threshold_seconds)}"

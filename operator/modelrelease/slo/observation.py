@@ -23,6 +23,15 @@ class Events:
     client_errors: int = 0
     """4xx, reported only."""
 
+    def __add__(self, more: "Events") -> "Events":
+        """Return what was counted by both."""
+        return Events(
+            self.total + more.total,
+            self.bad + more.bad,
+            self.possibly_bad + more.possibly_bad,
+            self.client_errors + more.client_errors,
+        )
+
     def __sub__(self, earlier: "Events") -> "Events":
         """Return what was counted since `earlier`."""
         return Events(

@@ -86,13 +86,13 @@ def tail(bad: int, total: int, ratio: float) -> float:
 
 
 @functools.lru_cache(maxsize=4096)  # a look is judged again at every turn after it
-def upper_bound(bad: int, total: int, confidence: float) -> float:
+def upper_bound(bad: float, total: float, confidence: float) -> float:
     """Return the one-sided Clopper–Pearson upper bound of a proportion.
 
     Parameters
     ----------
-    bad, total : int
-        Observed; 0 ≤ bad ≤ total.
+    bad, total : float
+        Observed; 0 ≤ bad ≤ total. Fractions come from counts that were divided by their dispersion.
     confidence : float
         In (0, 1), such as 0.95.
 
@@ -139,6 +139,6 @@ def _solve(a: float, b: float, probability: float) -> float:
     return (low + high) / 2
 
 
-def _check(bad: int, total: int) -> None:
+def _check(bad: float, total: float) -> None:
     if not 0 <= bad <= total:
         raise ValueError(f"{bad} bad of {total} requests is impossible")
