@@ -10,7 +10,9 @@ import pytest
 
 from canary_checks import schema
 from canary_checks import vocabulary as v
+from canary_checks.fidelity import blame
 from canary_checks.golden import pack
+from canary_checks.internals.causes import diagnosis as inside_diagnosis
 from canary_checks.parity import diagnosis, distance, movement, numeric
 from canary_checks.parity.causes import arithmetic, layout
 
@@ -430,7 +432,8 @@ def test_every_excluded_cause_is_excluded_for_a_reason_and_none_is_named_too():
 
 def test_every_cause_has_a_page_and_no_page_is_of_none():
     pages = {page.stem for page in DOCS.glob("*.md")} - {"README"}
-    assert pages == {one.name for one in diagnosis.TABLE} | {diagnosis.DIMENSIONS}
+    inside = {one.name for one in inside_diagnosis.TABLE} | {blame.FONT_OR_TEXT_PATH}
+    assert pages == {one.name for one in diagnosis.TABLE} | {diagnosis.DIMENSIONS} | inside
     index = (DOCS / "README.md").read_text("utf-8")
     assert not [name for name in pages if f"({name}.md)" not in index]
     for page in pages:

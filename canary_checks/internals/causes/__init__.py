@@ -1,0 +1,1 @@
+"""How causes show inside a generator, by the place where they act."""

@@ -1,0 +1,1 @@
+"""Generators that teams break: small pipelines of diffusers with random weights, and the faults."""
