@@ -64,7 +64,8 @@ class Probe:
     ----------
     info
         What the process says about itself: any of ``model``, ``embedding``, ``maxInputTokens``,
-        ``preprocess``, ``accelerator``; everything is optional, other keys are allowed.
+        ``preprocess``, ``generation``, ``accelerator``; everything is optional, other keys are allowed. A
+        function is called whenever somebody asks: for what may change while the process serves.
     stages
         By name ``<modality>.<step>``, in the order of execution; each function is one that serving calls.
     token
@@ -92,7 +93,8 @@ class Probe:
     def info(self) -> dict[str, Any]:
         """Return what ``GET /probe/v1/info`` answers."""
         packages = {one.name: one.version for one in importlib.metadata.distributions()}
-        return {"schema": SCHEMA, "stages": list(self._stages), "packages": packages} | self._said
+        said = {name: value() if callable(value) else value for name, value in self._said.items()}
+        return {"schema": SCHEMA, "stages": list(self._stages), "packages": packages} | said
 
     def reserve(self) -> threading.Lock:
         """Return the lock that the one trace at a time holds, already taken.

@@ -13,6 +13,8 @@ from canary_checks.contracts import fields
 
 _PINS: Final = 64
 _PIN_BYTES: Final = 16_384
+_GENERATION_PINS: Final = 256
+_GENERATION_BYTES: Final = 98_304
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,24}(\.[0-9]{1,24})?([eE]-?[0-9]{1,2})?")
 # A manifest has no floats: it writes these as decimal strings.
 _NUMBERS: Final = frozenset({fields.Field.MEAN, fields.Field.STD, fields.Field.VALUE_SCALE})
@@ -40,6 +42,20 @@ Pinned = Annotated[
     pydantic.Field(max_length=_PINS),
     pydantic.AfterValidator(_small),
 ]
+
+
+def _bounded(value: dict[str, pydantic.JsonValue]) -> dict[str, pydantic.JsonValue]:
+    if len(json.dumps(value, allow_nan=False)) > _GENERATION_BYTES:
+        raise ValueError(f"it is larger than {_GENERATION_BYTES} bytes as JSON")
+    return value
+
+
+GenerationPins = Annotated[
+    dict[Annotated[str, pydantic.StringConstraints(min_length=1, max_length=160)], pydantic.JsonValue],
+    pydantic.Field(max_length=_GENERATION_PINS),
+    pydantic.AfterValidator(_bounded),
+]
+"""A generator has many components, each with settings of its own."""
 
 
 def preprocessing(pinned: Mapping[str, fields.Value]) -> Mapping[str, fields.Value]:

@@ -104,20 +104,20 @@ def contract(stated: Mapping[str, Value]) -> Contract:
     """
     named = {str(_OTHER_NAMES[name]): value for name, value in stated.items() if name in _OTHER_NAMES}
     named |= {name: value for name, value in stated.items() if name not in _OTHER_NAMES}
-    known = {name: _spelled(name, value) for name, value in named.items() if value is not None}
+    known = {name: spelled(name, value) for name, value in named.items() if value is not None}
     return Contract(types.MappingProxyType(known))
 
 
-def _spelled(name: str, value: Value) -> Value:
+def spelled(name: str, value: Value) -> Value:
     """Give a value its one spelling."""
     if isinstance(value, float):
         # 1 / 255 and 0.00392156862745098 are one scale, 1.0 and 1 one number.
         rounded = float(f"{value:.{_DIGITS}g}")
         return int(rounded) if rounded.is_integer() and abs(rounded) < 2**53 else rounded
     if isinstance(value, list):
-        return [_spelled(name, one) for one in value]
+        return [spelled(name, one) for one in value]
     if isinstance(value, dict):
-        return {key: _spelled(name, value[key]) for key in sorted(value)}
+        return {key: spelled(name, value[key]) for key in sorted(value)}
     if isinstance(value, str) and name in {Field.RESIZE_FILTER, Field.CROP}:
         return value.lower()
     return value

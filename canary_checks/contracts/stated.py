@@ -56,20 +56,22 @@ class Statements(v.Model):
     artifact_only: bool = False
 
 
-def bounded(told: Mapping[str, fields.Value]) -> Fields:
+def bounded(told: Mapping[str, fields.Value], most: int = MOST_FIELDS) -> Fields:
     """Bound what a process tells.
 
     Parameters
     ----------
     told
         By name.
+    most
+        How many fields are kept.
 
     Returns
     -------
-    At most `MOST_FIELDS` fields, the first by name; a value longer than 1024 bytes as JSON is replaced by
+    The first `most` fields by name; a value longer than 1024 bytes as JSON is replaced by
     the digest of that JSON, and one that is no JSON by printable text. Null is not told.
     """
-    said = sorted(name for name, value in told.items() if value is not None)[:MOST_FIELDS]
+    said = sorted(name for name, value in told.items() if value is not None)[:most]
     return {v.sentence(name, _NAME_LENGTH): _short(told[name]) for name in said}
 
 

@@ -93,11 +93,12 @@ async def probe(
         message=v.sentence("; ".join(parts)),
         gates=judged,
         measurements=(*found.measurements, *told.measurements),
-        diagnosis=_blame(told.cause) or found.diagnosis,
+        diagnosis=diagnosis(told.cause) or found.diagnosis,
     )
 
 
-def _blame(cause: blame.Blame | None) -> schema.DiagnosisReport | None:
+def diagnosis(cause: blame.Blame | None) -> schema.DiagnosisReport | None:
+    """Return what is to blame in the words of a result; None where nothing is."""
     if cause is None:
         return None
     return schema.DiagnosisReport(

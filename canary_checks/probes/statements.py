@@ -281,7 +281,7 @@ async def judge_tokens(
     for key, ids in (await telling.token_ids(client, names, probe) or {}).items():
         variant, _, name = key.partition("/")
         asked.setdefault(variant, {})[name] = ids
-    cause = tokens.explain(told, ours, _recorded_twins(told, texts, changed), asked)
+    cause = tokens.explain(told, ours, recorded_twins(told, texts, changed), asked)
     message = (
         f"other token ids than recorded in {len(found.differing)} of {found.items} texts"
         f" ({_shown(found.differing)}): edit distance up to {found.edit_distance_worst:.2f}"
@@ -289,7 +289,7 @@ async def judge_tokens(
     return gate, "; ".join((message, *found.special)), cause
 
 
-def _recorded_twins(
+def recorded_twins(
     told: Mapping[str, tuple[int, ...]], texts: Mapping[str, str], changed: Mapping[str, Mapping[str, str]]
 ) -> dict[str, dict[str, tuple[int, ...] | None]]:
     """Answer for a reference, which cannot be asked: its ids of a changed text are those of a golden twin."""

@@ -59,6 +59,7 @@ class Info(_Open):
     embedding: dict[str, pydantic.JsonValue] = pydantic.Field(default_factory=dict)
     max_input_tokens: int | None = None
     preprocess: Preprocess = Preprocess()
+    generation: dict[str, pydantic.JsonValue] = pydantic.Field(default_factory=dict)
     accelerator: dict[str, pydantic.JsonValue] = pydantic.Field(default_factory=dict)
     packages: dict[str, str] = pydantic.Field(default_factory=dict)
 

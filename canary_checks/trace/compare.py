@@ -251,6 +251,11 @@ def in_order(a: Sequence[str], b: Sequence[str]) -> list[str]:
     return merged
 
 
+def of_tokens(step: str) -> bool:
+    """Say whether a step makes token ids: ``tokens``, or ``tokens_2`` of a second text encoder."""
+    return step == TOKENS or step.startswith(f"{TOKENS}_")
+
+
 def ids_of(side: Side) -> dict[str, tuple[int, ...]]:
     """Return the token ids of the items that have any."""
     return {item: one.ids for item, one in side.items() if isinstance(one, values.Ids)}

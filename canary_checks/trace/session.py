@@ -8,7 +8,7 @@ from typing import Final
 
 from canary_checks import inputs
 from canary_checks import vocabulary as v
-from canary_checks.contracts import difference, process
+from canary_checks.contracts import difference, generation, process
 from canary_checks.trace import blame, client, compare, pixels, rendering, tokens, values
 
 _ARTIFACT: Final = "Artifact"
@@ -47,6 +47,9 @@ class Report:
             ),
             "environment": difference.compare(process.environment(before), process.environment(after)),
             "files": difference.compare(process.files(before), process.files(after)),
+            "generation": difference.compare(
+                generation.contract(before.generation).fields, generation.contract(after.generation).fields
+            ),
         }
 
     @property
@@ -160,7 +163,7 @@ class _Pair:
     ) -> blame.Blame | None:
         """Try what could explain a difference in tokens or pixels."""
         step = stage.partition(".")[2]
-        if step == compare.TOKENS:
+        if compare.of_tokens(step):
             return await self._cause_of_tokens(stage, sides)
         if step == compare.PIXELS and kept[0]:
             return await self._cause_of_pixels(*kept)

@@ -10,6 +10,8 @@ from modelrelease.api import base, constants, custom, rule
 TOKEN_VARIABLE: Final = "MODELRELEASE_PROBE_TOKEN"
 """In the server's container, and in the check's."""
 _NAME_LENGTH: Final = 128
+_KEY_LENGTH: Final = 63
+_TOLD: Final = ("preprocess", "environment", "generation")
 
 
 PortName = Annotated[str, pydantic.Field(min_length=1, max_length=15, pattern=base.DNS_LABEL)]
@@ -39,7 +41,7 @@ def _names_a_port(release: Mapping[str, Any]) -> bool:
 
 def _pins_need_it(release: Mapping[str, Any]) -> bool:
     contract = release["model"].get("contract", {})
-    return "probe" in release["endpoint"] or not {"preprocess", "environment"} & contract.keys()
+    return "probe" in release["endpoint"] or not set(_TOLD) & contract.keys()
 
 
 _NAMED: Final = "c, has(c.ports) && c.ports.exists(p, has(p.name) && p.name == self.endpoint.probe.port)"
@@ -63,19 +65,35 @@ PROBE_RULES: Final[tuple[rule.Rule, ...]] = (
         field=".model.contract",
         cel=(
             "has(self.endpoint.probe) || !has(self.model.contract) || "
-            "(!has(self.model.contract.preprocess) && !has(self.model.contract.environment))"
+            f"({' && '.join(f'!has(self.model.contract.{field})' for field in _TOLD)})"
         ),
         message=(
-            "must have no preprocess and no environment without endpoint.probe, because nobody would tell "
-            "them: declare the probe endpoint, or remove them"
+            "must have no preprocess, environment or generation without endpoint.probe, because nobody would "
+            "tell them: declare the probe endpoint, or remove them"
         ),
         holds=_pins_need_it,
     ),
     rule.Rule(
         id="contract-names",
-        paths=("spec.model.contract.environment", "spec.model.contract.preprocess.other"),
+        paths=(
+            "spec.model.contract.environment",
+            "spec.model.contract.preprocess.other",
+            "spec.model.contract.generation.other",
+        ),
         cel=f"self.all(name, size(name) >= 1 && size(name) <= {_NAME_LENGTH})",
         message=f"must have names of 1 to {_NAME_LENGTH} characters: shorten them",
         holds=lambda pinned: all(1 <= len(name) <= _NAME_LENGTH for name in pinned),
+    ),
+    rule.Rule(
+        id="contract-components",
+        paths=("spec.model.contract.generation.components",),
+        cel=(
+            f"self.all(name, size(name) >= 1 && size(name) <= {_KEY_LENGTH} && "
+            f"self[name].all(key, size(key) >= 1 && size(key) <= {_KEY_LENGTH}))"
+        ),
+        message=f"must name components and settings with 1 to {_KEY_LENGTH} characters: shorten them",
+        holds=lambda components: all(
+            1 <= len(name) <= _KEY_LENGTH for one in components for name in (one, *components[one])
+        ),
     ),
 )

@@ -46,9 +46,14 @@ def contract(judging: api_run.Judging) -> Object:
     """Return ``model.contract`` in the words of a request; files are the init container's to prove."""
     stated = judging.model.contract
     said: Object = stated.model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude={"files", "preprocess"}
+        mode="json", by_alias=True, exclude_none=True, exclude={"files", "preprocess", "generation"}
     )
-    return said | ({"preprocess": stated.preprocess.pins()} if stated.preprocess is not None else {})
+    pinned = {
+        name: one.pins()
+        for name, one in (("preprocess", stated.preprocess), ("generation", stated.generation))
+        if one is not None
+    }
+    return said | pinned
 
 
 def variables(judging: api_run.Judging, check: api_checks.Check) -> list[Object]:
