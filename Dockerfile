@@ -18,11 +18,14 @@ FROM tools AS checks-environment
 COPY requirements/checks.txt /requirements/
 RUN uv pip install --require-hashes -r /requirements/checks.txt
 
-# TORCH_INDEX names an index with smaller builds of torch, such as those for CPUs.
+# The lock leaves out the libraries of CUDA: torch names them itself, by version. TORCH_INDEX names an index with other
+# builds of torch, such as those for CPUs, which need none.
 FROM checks-environment AS torch-environment
-ARG TORCH=torch==2.15.0
+COPY requirements/torch.txt /requirements/
 ARG TORCH_INDEX=
-RUN uv pip install ${TORCH_INDEX:+--index "${TORCH_INDEX}"} --constraints /requirements/checks.txt "${TORCH}"
+RUN uv pip install --no-deps --require-hashes -r /requirements/torch.txt \
+    && uv pip install --no-verify-hashes --constraints /requirements/torch.txt \
+        ${TORCH_INDEX:+--index "${TORCH_INDEX}" --reinstall-package torch} torch
 
 # Our own code lies beside the environments, so that a change of it changes only the last, small layer of an image.
 FROM tools AS application
@@ -31,8 +34,10 @@ COPY requirements/dev.txt requirements/
 COPY pyproject.toml LICENSE ./
 COPY canary_checks canary_checks
 COPY operator operator
+COPY slo_simulation slo_simulation
 RUN uv build --wheel --require-hashes --build-constraints requirements/dev.txt --out-dir /dist \
     && uv pip install --no-deps --target /opt/operator /dist/*.whl \
+    && rm -r /opt/operator/slo_simulation \
     && cp -a /opt/operator /opt/checks \
     && rm -r /opt/checks/modelrelease
 

@@ -15,6 +15,8 @@ SERVER = "hack/images/infinity"
 CLIP = "hack/images/clip"
 MLSERVER = "hack/images/mlserver"
 PROBE = "hack/images/probe"
+TORCH = "hack/images/torch"
+DIFFUSER = "hack/images/diffuser"
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,10 @@ class Image:
     on_request: bool = False
 
 
-def _own(name: str, environment: str, **more: Any) -> Image:
+def _own(name: str, *environments: str, **more: Any) -> Image:
     sources = ("operator", "canary_checks", "pyproject.toml", "LICENSE", ".dockerignore")
-    locked = (f"requirements/{environment}.txt", "requirements/dev.txt", "requirements/uv.txt")
+    named = (*environments, "dev", "uv")
+    locked = tuple(f"requirements/{name}.txt" for name in named)
     return Image(name, "Dockerfile", ".", (*sources, *locked), target=name, **more)
 
 
@@ -98,7 +101,39 @@ IMAGES: Mapping[str, Image] = {
         _own("operator", "operator"),
         _own("checks", "checks"),
         # torch with the libraries of CUDA.
-        _own("checks-torch", "checks", gibibytes=16.0, large=True, on_request=True),
+        _own("checks-torch", "checks", "torch", gibibytes=16.0, large=True, on_request=True),
+        Image(
+            "torch-cpu",
+            f"{TORCH}/Dockerfile",
+            "hack/images",
+            (
+                f"{SERVER}/cpu_only.py",
+                f"{PROBE}/requirements.txt",
+                "requirements/checks.txt",
+                "requirements/torch.txt",
+                "requirements/uv.txt",
+            ),
+            gibibytes=7.0,
+            large=True,
+        ),
+        Image(
+            "checks-torch-cpu",
+            f"{TORCH}/checks.Dockerfile",
+            ".",
+            ("canary_checks", ".dockerignore"),
+            parent="torch-cpu",
+            gibibytes=2.5,
+            large=True,
+        ),
+        Image(
+            "diffuser",
+            f"{DIFFUSER}/Dockerfile",
+            "hack",
+            (f"{DIFFUSER}/server.py", "hack/faults/generators/pipelines.py"),
+            parent="checks-torch-cpu",
+            gibibytes=2.5,
+            large=True,
+        ),
         Image(
             "loadgen",
             "hack/loadgen/Dockerfile",

@@ -61,8 +61,16 @@ def test_every_image_has_a_key_of_its_own(repository: Path) -> None:
     ("path", "images"),
     [
         ("operator/module.py", {"operator", "checks", "checks-torch", "loadgen", "probe", "renderer"}),
+        ("requirements/torch.txt", {"checks-torch", "torch-cpu", "checks-torch-cpu", "diffuser"}),
+        ("hack/images/diffuser/server.py", {"diffuser"}),
         ("requirements/operator.txt", {"operator"}),
-        ("requirements/checks.txt", {"checks", "checks-torch", "loadgen", "probe", "renderer"}),
+        (
+            "requirements/checks.txt",
+            {
+                *{"checks", "checks-torch", "loadgen", "probe", "renderer"},
+                *{"torch-cpu", "checks-torch-cpu", "diffuser"},
+            },
+        ),
         ("hack/images/renderer/server.py", {"renderer"}),
         ("hack/loadgen/loadgen.py", {"loadgen"}),
         ("hack/images/infinity/torch.txt", {name for name in IMAGES if name.startswith(("minilm", "clip"))}),
