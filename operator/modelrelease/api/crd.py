@@ -50,6 +50,7 @@ _RELEASE_COLUMNS: Final = (
     ("Candidate", "string", ".status.candidate.revision", 0),
     ("Weight", "integer", ".status.weight", 0),
     ("Verdict", "string", ".status.verdict", 0),
+    ("Override", "string", ".status.overridden", 0),
     ("Message", "string", ".status.message", 0),
     ("Version", "string", ".spec.model.version", 1),
     ("Replicas", "integer", ".spec.replicas", 1),

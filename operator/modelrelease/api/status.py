@@ -73,6 +73,8 @@ class ReleaseStatus(base.ApiModel):
     weight: Annotated[int, pydantic.Field(ge=0, le=100)] = 0
     """Share of live traffic that the candidate takes, in percent, as attained."""
     verdict: Annotated[str, pydantic.Field(max_length=16)] = ""
+    overridden: Annotated[str, pydantic.Field(max_length=64)] = ""
+    """Which word of a person weighs more than the operator's, such as Forced or Paused; empty for none."""
     current_run: Annotated[str, pydantic.Field(max_length=253)] = ""
     """Name of the ModelReleaseRun that is under way, or ended last."""
     replicas: base.Count = 0

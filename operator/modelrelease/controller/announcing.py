@@ -12,6 +12,8 @@ from modelrelease.core import observation, target
 Phase = api_run.Phase
 
 STALLED: Final = "Stalled"
+OVERRIDDEN: Final = "Overridden"
+PAUSED: Final = "Paused"
 
 _REASONS: Final = {
     Phase.QUEUED: reasons.QUEUED,
@@ -70,6 +72,33 @@ def stalled(
         return None
     about = f"stalled/{after.observed_generation}/{after.current_run}"
     return events.event(owner, about, found.reason, found.message, now, warning=True)
+
+
+def overrides(
+    owner: manifests.Owner,
+    before: api_status.ReleaseStatus,
+    after: api_status.ReleaseStatus,
+    now: datetime.datetime,
+) -> tuple[api.Object, ...]:
+    """Return the Events of what people have said since, and of what they have taken back."""
+    found = []
+    for kind in (OVERRIDDEN, PAUSED):
+        was, told = _spoken(before, kind), _spoken(after, kind)
+        if told == was:
+            continue
+        about = f"override/{kind}/{after.observed_generation}"
+        reason, message = told or (reasons.OVERRIDE_REMOVED, f"Taken back: {was[1]}" if was else "")
+        found.append(events.event(owner, about, reason, message, now, warning=told is not None))
+    return tuple(found)
+
+
+def _spoken(status: api_status.ReleaseStatus, kind: str) -> tuple[str, str] | None:
+    """Return reason and message of a person's word; waiting for an approval is none."""
+    found = next((one for one in status.conditions if one.type == kind), None)
+    if found is None or found.status is not api_status.ConditionStatus.TRUE:
+        return None
+    asks = kind == PAUSED and found.reason != reasons.PAUSED
+    return None if asks else (found.reason, found.message)
 
 
 def _stalled(status: api_status.ReleaseStatus) -> api_status.Condition | None:

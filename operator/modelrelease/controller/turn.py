@@ -20,7 +20,7 @@ from modelrelease.api import spec as api_spec
 from modelrelease.api import status as api_status
 from modelrelease.checks import jobs
 from modelrelease.cluster import act, api, events, observe
-from modelrelease.controller import announcing, checking, decision, judging, loop
+from modelrelease.controller import announcing, checking, decision, judging, live_loads, loop
 from modelrelease.core import observation, presentation, retention, target, wake
 
 REFUSALS: Final = (api.Invalid, api.Forbidden, act.NameTaken)
@@ -53,6 +53,8 @@ class Shell:
     unknown_source: Callable[[Sequence[api_spec.Slo]], observation.Problem | None]
     checks: jobs.Settings
     report: Report
+    live: live_loads.LiveLoads | None = None
+    """Tells what users ask stable, and what GPUs do; without it every load is replayed as declared."""
 
 
 class Turns:
@@ -168,8 +170,10 @@ class Turns:
         for work in (
             functools.partial(self._scale, look, decided),
             functools.partial(act.protect, port, look, decided.wanted.protected),
-            functools.partial(checking.start, port, look, observed, decided.jobs, shell.checks),
-            functools.partial(checking.harvest, port, look, observed, decided.settled),
+            functools.partial(
+                checking.start, port, look, observed, decided.jobs, shell.checks, live=shell.live
+            ),
+            functools.partial(checking.harvest, port, look, observed, decided.settled, shell.live),
             functools.partial(self._forget, look, decided.doomed),
             functools.partial(act.adopt, port, look),
         ):
@@ -213,6 +217,8 @@ class Turns:
         status = presentation.present(observed, now, previous)
         self._shell.report.presented(key, status.phase)
         await self._publish(announcing.stalled(look.objects.owner, previous, status, now))
+        for said in announcing.overrides(look.objects.owner, previous, status, now):
+            await self._publish(said)
         dumped = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         await act.write_release_status(self._port, look, dumped)
 

@@ -52,6 +52,7 @@ def present(
         candidate=_candidate(observed, run),
         weight=_weight(observed),
         verdict=_verdict(observed, run, now),
+        overridden=_flag(observed),
         current_run=run.name if run is not None else "",
         replicas=sum(_serving_pods(observed)),
         selector=_selector(observed),
@@ -130,9 +131,23 @@ def _overridden(observed: observation.Observation) -> Said:
         for entry in override.rejected
         if entry.revision in here
     ]
+    if override.cancelled is not None and override.cancelled.revision in here:
+        said = f"Cancelled {override.cancelled.revision}: {override.cancelled.reason}"
+        found.append((reasons.CANCELLED, said))
+    if override.debug is not None and override.debug.revision in here:
+        said = f"Keeps the canary of {override.debug.revision} if it fails: {override.debug.reason}"
+        found.append((reasons.CANARY_KEPT, said))
     if not found:
         return "Overridden", FALSE, reasons.NO_OVERRIDE, ""
     return "Overridden", TRUE, found[0][0], " ".join(reasons.sentence(text) for _, text in found)
+
+
+def _flag(observed: observation.Observation) -> str:
+    """Return the word for the column: what people see of the conditions Overridden and Paused."""
+    _, value, reason, _ = _overridden(observed)
+    if value is TRUE:
+        return reason
+    return reasons.PAUSED if observed.release.override.paused is not None else ""
 
 
 def _in_play(observed: observation.Observation) -> set[str]:
@@ -224,7 +239,7 @@ def _verdict(observed: observation.Observation, run: observation.Run | None, now
     if run is None:
         return ""
     spoken = [check.verdict for check in run.status.checks if check.verdict is not None]
-    spoken += [slo.verdict for slo in run.status.slos]
+    spoken += [slo.verdict for slo in run.status.slos if slo.reason != reasons.NOT_LIVE]
     winner = core_verdict.worst(spoken)
     here = Situation.of(observed, now)
     pending = here is not None and (

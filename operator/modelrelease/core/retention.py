@@ -152,7 +152,8 @@ def _needed(observed: observation.Observation, promoted: Sequence[str]) -> set[s
     """Return the revisions that serve, may serve next, or that somebody named."""
     override = observed.release.override
     refused = {entry.revision for entry in override.rejected}
-    named = [override.pinned, override.forced, override.retry, *override.approvals, *override.waivers]
+    single = (override.pinned, override.forced, override.retry, override.cancelled, override.debug)
+    named = [*single, *override.approvals, *override.waivers]
     kept = refused | {entry.revision for entry in named if entry is not None}
     # Stable, and the one that replaces it when a person rejects it.
     kept |= {*promoted[:1], *[name for name in promoted[1:] if name not in refused][:1]}

@@ -6,6 +6,7 @@ import datetime
 from modelrelease.api import checks as api_checks
 from modelrelease.api import constants, reasons
 from modelrelease.api import run as api_run
+from modelrelease.api import spec as api_spec
 from modelrelease.core import observation, retention
 
 
@@ -52,6 +53,15 @@ def forced(observed: observation.Observation, revision: str) -> bool:
     """Return whether a person has forced the revision: its verdicts are only reported."""
     entry = observed.release.override.forced
     return entry is not None and entry.revision == revision
+
+
+def cancelled(observed: observation.Observation, revision: str) -> api_spec.Cancelled | None:
+    """Return a person's word that ends the attempts at a revision; a retry of a later one outweighs it."""
+    entry, retry = observed.release.override.cancelled, observed.release.override.retry
+    if entry is None or entry.revision != revision:
+        return None
+    later = retry is not None and retry.revision == revision and retry.attempt > entry.attempt
+    return None if later else entry
 
 
 def waived(observed: observation.Observation, revision: str) -> frozenset[str]:
@@ -118,7 +128,7 @@ def _unrejected(observed: observation.Observation, stable: str | None) -> Target
                 observation.Problem(reasons.REJECTED, f"{pinned} is pinned and rejected: nothing is moved."),
             )
         if pinned in observed.revisions:
-            return Target(pinned)
+            return _uncancelled(observed, stable, pinned)
         return Target(
             stable,
             observation.Problem(
@@ -150,7 +160,16 @@ def _unrejected(observed: observation.Observation, stable: str | None) -> Target
                 reasons.ROLLED_BACK, f"{wanted} has failed and is not tried again until it changes."
             ),
         )
-    return Target(wanted)
+    return _uncancelled(observed, stable, wanted)
+
+
+def _uncancelled(observed: observation.Observation, stable: str | None, wanted: str) -> Target:
+    """Return the wanted revision, unless a person has ended the attempts at it; stable can't be cancelled."""
+    ended = cancelled(observed, wanted)
+    if ended is None or wanted == stable:
+        return Target(wanted)
+    problem = observation.Problem(reasons.CANCELLED, reasons.cancelled(wanted, ended.reason))
+    return Target(stable, problem)
 
 
 def remembered_fail(observed: observation.Observation, revision: str, digest: str) -> bool:

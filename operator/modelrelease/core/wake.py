@@ -40,7 +40,7 @@ def _moments(here: Situation) -> Iterator[datetime.datetime]:
         Phase.HOLDING: [strategy.drain_seconds, *(hold + seconds for seconds in late)],
         Phase.RETURNING: [
             strategy.drain_seconds,
-            strategy.drain_seconds + strategy.canary.retain_failed_seconds,
+            strategy.drain_seconds + here.retain_seconds,
         ],
     }.get(phase, []):
         yield started + datetime.timedelta(seconds=seconds)

@@ -137,7 +137,7 @@ def test_columns_tell_the_story() -> None:
     definition = yaml.safe_load(crd.files()["modelreleases.yaml"])
     version = definition["spec"]["versions"][0]
     columns = [c["name"] for c in version["additionalPrinterColumns"] if not c.get("priority")]
-    assert columns == ["Phase", "Stable", "Candidate", "Weight", "Verdict", "Message", "Age"]
+    assert columns == ["Phase", "Stable", "Candidate", "Weight", "Verdict", "Override", "Message", "Age"]
     assert definition["spec"]["names"]["shortNames"] == ["mrel"]
     assert definition["spec"]["names"]["categories"] == ["mlops"]
     assert set(version["subresources"]) == {"status", "scale"}
