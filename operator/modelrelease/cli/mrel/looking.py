@@ -1,0 +1,77 @@
+"""Read everything that a command needs, at once: kubectl takes its time, and so do the models."""
+
+import concurrent.futures
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from modelrelease.cli.mrel import port
+
+_OPERATOR: Final = "app.kubernetes.io/name=modelrelease-operator"
+
+
+class Look:
+    """One release and what belongs to it; each part is asked for in a thread of its own.
+
+    Parameters
+    ----------
+    cluster
+        Where.
+    name
+        The release.
+    parts
+        Kinds of what belongs to it.
+    operator
+        Ask for the operator's own Deployment, too.
+    """
+
+    def __init__(
+        self, cluster: port.Cluster, name: str, parts: Sequence[str] = (), *, operator: bool = False
+    ) -> None:
+        self._pool = concurrent.futures.ThreadPoolExecutor(max_workers=2 + len(parts))
+        self._release = self._pool.submit(cluster.get, port.RELEASES, name)
+        label = f"modelrelease.dev/release={name}"
+        self._parts = {kind: self._pool.submit(cluster.select, [kind], label) for kind in parts}
+        self._operator = (
+            self._pool.submit(cluster.select, [port.DEPLOYMENTS], _OPERATOR, everywhere=True)
+            if operator
+            else None
+        )
+
+    def release(self) -> port.Object:
+        """Return the release."""
+        return self._release.result()
+
+    def part(self, kind: str) -> list[port.Object]:
+        """Return what belongs to it of a kind."""
+        return self._parts[kind].result()
+
+    def allowed(self, kind: str) -> list[port.Object] | None:
+        """Return what belongs to it of a kind, or None where that may not be read."""
+        try:
+            return self.part(kind)
+        except port.Failed:
+            return None
+
+    def operator_down_seconds(self, now: datetime.datetime) -> float:
+        """Return for how long the operator has had no Ready pod; 0 where it has, or where nobody may know."""
+        try:
+            found = self._operator.result() if self._operator is not None else []
+        except port.Failed:
+            return 0.0
+        down = [_down(obj, now) for obj in found]
+        return min(down, default=0.0)
+
+
+def _down(deployment: Mapping[str, Any], now: datetime.datetime) -> float:
+    status = deployment.get("status") or {}
+    if status.get("readyReplicas"):
+        return 0.0
+    conditions = status.get("conditions") or ()
+    since = next((c.get("lastTransitionTime") for c in conditions if c.get("type") == "Available"), None)
+    since = since or deployment["metadata"].get("creationTimestamp")
+    try:
+        then = datetime.datetime.fromisoformat(str(since))
+    except ValueError:
+        return 0.0
+    return max(0.0, (now - then).total_seconds())

@@ -1,0 +1,58 @@
+"""The console script ``kubectl-mrel``, which kubectl finds as ``kubectl mrel``."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import typer
+
+from modelrelease.cli.mrel import commands, port, shell
+
+FAILED: Final = 1
+USAGE: Final = 64
+"""As in sysexits.h."""
+INTERRUPTED: Final = 130
+
+
+def main() -> None:
+    """Run the plugin in this process and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str], here: shell.Shell | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments
+        The command line after ``kubectl mrel``.
+    here
+        Its surroundings; by default this process's.
+
+    Returns
+    -------
+    The exit code; never a traceback, which at 3 a.m. tells nobody anything.
+    """
+    here = here or shell.Shell()
+    try:
+        code = commands.build()(list(arguments), prog_name="kubectl mrel", standalone_mode=False, obj=here)
+    except port.Failed as error:
+        here.complain(f"error: {error}")
+        return FAILED
+    except typer.TyperException as error:
+        about = " ".join(error.format_message().split())
+        # Without arguments the help is shown, and nothing is left to say.
+        if about:
+            here.complain(f"usage: {about}")
+        return USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # `| head` has seen enough; what is left in the buffer must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - one sentence, whatever it is
+        here.complain(f"error: internal error: {type(error).__name__}: {error}")
+        return FAILED
+    return int(code or 0)
