@@ -38,6 +38,15 @@ class Artifact(base.ApiModel):
         return self.mount_path or MOUNT_PATH_DEFAULT
 
     @property
+    def location(self) -> tuple[str, str]:
+        """The claim or image of what is mounted, and the path in a claim."""
+        scheme, _, rest = self.uri.partition("://")
+        if scheme == "image":
+            return rest, ""
+        claim, _, path = rest.partition("/")
+        return claim, path
+
+    @property
     def pinned(self) -> bool:
         """Whether the URI or the digest says which files: else other ones can come under the same name."""
         return self.digest is not None or "@sha256:" in self.uri or _COMMIT.search(self.uri) is not None

@@ -71,25 +71,15 @@ def _variables(artifact: artifacts.Artifact) -> dict[str, str]:
     return {MODEL_VARIABLE: name} | ({COMMIT_VARIABLE: commit} if commit else {})
 
 
-def _location(artifact: artifacts.Artifact) -> tuple[str, str]:
-    """Return the claim or image, and the path in a claim."""
-    scheme = next(scheme for scheme in artifacts.MOUNTED if artifact.uri.startswith(scheme))
-    rest = artifact.uri.removeprefix(scheme)
-    if scheme == "image://":
-        return rest, ""
-    claim, _, path = rest.partition("/")
-    return claim, path
-
-
 def _source(artifact: artifacts.Artifact) -> api.Object:
-    where, _ = _location(artifact)
+    where, _ = artifact.location
     if artifact.uri.startswith("image://"):
         return {"image": {"reference": where, "pullPolicy": "IfNotPresent"}}
     return {"persistentVolumeClaim": {"claimName": where, "readOnly": True}}
 
 
 def _mount(artifact: artifacts.Artifact) -> api.Object:
-    _, path = _location(artifact)
+    _, path = artifact.location
     mount: api.Object = {"name": NAME, "mountPath": artifact.folder, "readOnly": True}
     return mount | ({"subPath": path} if path else {})
 

@@ -22,6 +22,7 @@ def test_the_file_that_is_shipped_is_valid():
 def test_what_is_not_said_has_a_default(tmp_path: Path):
     loaded = load(tmp_path, "checksImage: checks:1")
     assert loaded.namespaces == ()
+    assert loaded.checks_torch_image == "", "only checks that run a model need it"
     assert loaded.intervals.pacing().resync_seconds == 60.0
 
 
@@ -30,11 +31,13 @@ def test_the_environment_wins_over_the_file(tmp_path: Path):
         tmp_path,
         "checksImage: checks:1\nlogLevel: info",
         MODELRELEASE_CHECKS_IMAGE="checks:2",
+        MODELRELEASE_CHECKS_TORCH_IMAGE="torch:2",
         MODELRELEASE_LOG_LEVEL="debug",
         MODELRELEASE_NAMESPACES="one, two",
         MODELRELEASE_HEALTH_PORT="0",
     )
-    assert (loaded.checks_image, loaded.log_level) == ("checks:2", "debug")
+    assert (loaded.checks_image, loaded.checks_torch_image) == ("checks:2", "torch:2")
+    assert loaded.log_level == "debug"
     assert (loaded.namespaces, loaded.health_port) == (("one", "two"), 0)
 
 
