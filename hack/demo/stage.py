@@ -69,6 +69,10 @@ class Stage:
 
     def _overlay(self) -> dict[str, Any]:
         name, _, digest = self.images["operator"].partition("@")
+        images = {
+            "MODELRELEASE_CHECKS_IMAGE": self.images["checks"],
+            "MODELRELEASE_CHECKS_TORCH_IMAGE": self.images["checks-torch-cpu"],
+        }
         return {
             "resources": ["../base"],
             "images": [{"name": "modelrelease/operator", "newName": name, "digest": digest}],
@@ -80,11 +84,9 @@ class Stage:
                             {
                                 "op": "add",
                                 "path": "/spec/template/spec/containers/0/env/-",
-                                "value": {
-                                    "name": "MODELRELEASE_CHECKS_IMAGE",
-                                    "value": self.images["checks"],
-                                },
+                                "value": {"name": variable, "value": image},
                             }
+                            for variable, image in images.items()
                         ]
                     ),
                 }

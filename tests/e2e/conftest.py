@@ -22,6 +22,7 @@ ORDER = (
     "test_own_check",
     "test_protocols",
     "test_images",
+    "test_internals",
     "test_probe_endpoint",
     "test_bad_input",
     "test_operator_dies",

@@ -3,36 +3,45 @@
 import itertools
 import json
 import pathlib
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from canary_checks import artifact
 from canary_checks import vocabulary as v
 from canary_checks.golden import files
-from hack.demo import kube, stage
+from hack.demo import stage
+from tests.e2e import claim
 from tests.e2e.conftest import Releases
 from tests.e2e.release import RUN_SECONDS, Release, config_map
 
-CLAIM = "models"
+WRITE = """
+import json, pathlib, sys
+pathlib.Path('/models').chmod(0o777)
+for name, content in json.loads(sys.argv[1]).items():
+    folder = pathlib.Path('/models', name)
+    folder.mkdir(exist_ok=True)
+    (folder / 'weights.bin').write_text(content)
+"""
+"""As the job of a training pipeline does; checks may write beside the files."""
 WEIGHTS = {"one": "the weights of one", "two": "the weights of two"}
 ITEMS = 64
 NO_RETRY = {"retryPolicy": {"limit": 0}}
 
 
 def test_a_model_whose_files_are_other_ones_never_starts_and_stable_serves_on(
-    on: stage.Stage, releases: Releases, claim: str, tmp_path: pathlib.Path
+    on: stage.Stage, releases: Releases, models: str, tmp_path: pathlib.Path
 ) -> None:
     # Given a release whose model lies on a claim, pinned by the digest of its files.
     digests = {name: _digest(tmp_path / name, content) for name, content in WEIGHTS.items()}
     release = releases("embedder", strategy=NO_RETRY)
-    _take(release, f"pvc://{claim}/one", digests["one"])
+    _take(release, f"pvc://{models}/one", digests["one"])
     run = release.commit_run()
     stable = release.promoted(run)
     assert release.status_of(run)["artifact"]["digest"] == digests["one"]
 
     # When the next one names other files than those that lie there, then its server never starts.
-    _take(release, f"pvc://{claim}/two", digests["one"])
+    _take(release, f"pvc://{models}/two", digests["one"])
     release.serve("second")
     run = release.commit_run()
     status = release.wait_done(run, RUN_SECONDS)
@@ -44,7 +53,7 @@ def test_a_model_whose_files_are_other_ones_never_starts_and_stable_serves_on(
     assert release.answers() == "first"
 
     # When the digest is corrected, then it is another revision, and it is released.
-    _take(release, f"pvc://{claim}/two", digests["two"])
+    _take(release, f"pvc://{models}/two", digests["two"])
     run = release.commit_run()
     release.promoted(run)
     assert release.status_of(run)["artifact"]["digest"] == digests["two"]
@@ -52,82 +61,11 @@ def test_a_model_whose_files_are_other_ones_never_starts_and_stable_serves_on(
 
 
 @pytest.fixture
-def claim(on: stage.Stage, releases: Releases) -> Any:
+def models(on: stage.Stage, releases: Releases) -> Iterator[str]:
     """A claim with the files of two models, on a folder of the node."""
-    name = f"{releases.namespace}-{CLAIM}"
-    size, mode = {"storage": "1Mi"}, ["ReadWriteOnce"]
-    bound = {"namespace": releases.namespace, "name": CLAIM}
-    volume = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name},
-        "spec": {
-            "capacity": size,
-            "accessModes": mode,
-            "storageClassName": "",
-            "persistentVolumeReclaimPolicy": "Retain",
-            "claimRef": bound,
-            "hostPath": {"path": f"/var/tmp/{name}", "type": "DirectoryOrCreate"},  # noqa: S108 - the node's
-        },
-    }
-    on.kube.apply(volume)
-    on.kube.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": bound,
-            "spec": {
-                "accessModes": mode,
-                "storageClassName": "",
-                "volumeName": name,
-                "resources": {"requests": size},
-            },
-        }
-    )
-    _write(on, releases.namespace)
-    yield CLAIM
-    on.kube.delete(kube.path_of(volume))
-
-
-def _write(on: stage.Stage, namespace: str) -> None:
-    """Put the files there, as the job of a training pipeline does; checks may write beside them."""
-    script = (
-        "import json, pathlib, sys\n"
-        "pathlib.Path('/models').chmod(0o777)\n"
-        "for name, content in json.loads(sys.argv[1]).items():\n"
-        "    folder = pathlib.Path('/models', name)\n"
-        "    folder.mkdir(exist_ok=True)\n"
-        "    (folder / 'weights.bin').write_text(content)\n"
-    )
-    _on_the_volume(on, namespace, "writer", script, json.dumps(WEIGHTS))
-
-
-def _on_the_volume(on: stage.Stage, namespace: str, name: str, script: str, *arguments: str) -> str:
-    """Run a script in a pod that has the claim at /models, and return what it printed."""
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "containers": [
-                {
-                    "name": name,
-                    "image": on.images["checks"],
-                    "command": ["python", "-c", script, *arguments],
-                    "securityContext": {"runAsUser": 0},
-                    "volumeMounts": [{"name": CLAIM, "mountPath": "/models"}],
-                }
-            ],
-            "volumes": [{"name": CLAIM, "persistentVolumeClaim": {"claimName": CLAIM}}],
-        },
-    }
-    on.kube.apply(pod)
-    on.kubectl(
-        "-n", namespace, "wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=60s"
-    )
-    return on.kubectl("-n", namespace, "logs", name)
+    with claim.bound(on, releases.namespace, "1Mi") as name:
+        claim.run(on, releases.namespace, "writer", WRITE, json.dumps(WEIGHTS))
+        yield name
 
 
 def _digest(folder: pathlib.Path, content: str) -> str:
@@ -141,10 +79,10 @@ def _take(release: Release, uri: str, digest: str) -> None:
 
 
 def test_the_whole_evidence_lies_on_a_volume_of_the_last_runs_alone(
-    on: stage.Stage, releases: Releases, claim: str
+    on: stage.Stage, releases: Releases, models: str
 ) -> None:
     # Given a release whose checks keep their evidence on a claim, of one run.
-    kept = {"persistentVolumeClaim": {"claimName": claim}, "keepRuns": 1}
+    kept = {"persistentVolumeClaim": {"claimName": models}, "keepRuns": 1}
     checks = [{"name": "contract", "contract": {}}, {"name": "parity", "embeddingParity": {}}]
     release = releases("embedder", checks=checks, checkTemplate={"evidenceVolume": kept})
     release.release_first()
@@ -161,7 +99,7 @@ def test_the_whole_evidence_lies_on_a_volume_of_the_last_runs_alone(
         "print(json.dumps([str(path.relative_to(root)) for path in root.rglob('*') if path.is_file()]))\n"
     )
     found = [
-        pathlib.PurePath(path) for path in json.loads(_on_the_volume(on, release.namespace, "reader", script))
+        pathlib.PurePath(path) for path in json.loads(claim.run(on, release.namespace, "reader", script))
     ]
     ours = [path for path in found if path.parts[0] == release.namespace]
     assert {path.parts[:3] for path in ours} == {(release.namespace, release.name, run)}, found
