@@ -2,7 +2,7 @@
 
 from canary_checks import failure, operation
 from canary_checks import vocabulary as v
-from canary_checks.clients import generation, openai_images, transport
+from canary_checks.clients import generation, open_inference_images, openai_images, transport
 
 
 def connect(
@@ -53,6 +53,8 @@ def over(asked: operation.Operation, to: transport.Transport) -> generation.Imag
     """
     if asked.protocol is v.Protocol.OPENAI_IMAGES:
         return openai_images.OpenAIImages(asked, to)
+    if asked.protocol is v.Protocol.OPEN_INFERENCE_V2_IMAGES:
+        return open_inference_images.OpenInferenceImages(asked, to)
     if asked.draws:
         # Its JSONPath library costs 0.15 s, which the other protocol need not spend.
         from canary_checks.clients import generic_images  # noqa: PLC0415

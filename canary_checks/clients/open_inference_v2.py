@@ -125,12 +125,7 @@ def answer(
     CheckError
         ``ResponseInvalid``.
     """
-    length = _length(header_length, body)
-    whole = parsing.document(body[:length])
-    outputs = whole.get("outputs") if isinstance(whole, dict) else None
-    if not isinstance(outputs, list) or not all(isinstance(one, dict) for one in outputs):
-        raise parsing.invalid("the response has no list `outputs` of objects")
-    tensor, raw = _chosen(outputs, body[length:], output)
+    whole, tensor, raw = _output(body, header_length, output)
     said = _datatype(tensor)
     if datatype is not None and said is not datatype:
         raise parsing.invalid(f"the output is of datatype {said}, and the manifest says {datatype}")
@@ -144,6 +139,36 @@ def answer(
         indices=tuple(range(rows)),
         vectors=tuple(values.reshape(rows, columns)),
     )
+
+
+def tensor_of(
+    body: bytes, *, header_length: str | None = None, output: str | None = None
+) -> tuple[dict[str, Any], bytes | None]:
+    """Return one output of a response, and its bytes where its data are not in the JSON.
+
+    Parameters
+    ----------
+    body, header_length, output
+        See `answer`.
+
+    Raises
+    ------
+    CheckError
+        ``ResponseInvalid``.
+    """
+    _, tensor, raw = _output(body, header_length, output)
+    return tensor, raw
+
+
+def _output(
+    body: bytes, header_length: str | None, output: str | None
+) -> tuple[dict[str, Any], dict[str, Any], bytes | None]:
+    length = _length(header_length, body)
+    whole = parsing.document(body[:length])
+    outputs = whole.get("outputs") if isinstance(whole, dict) else None
+    if not isinstance(outputs, list) or not all(isinstance(one, dict) for one in outputs):
+        raise parsing.invalid("the response has no list `outputs` of objects")
+    return whole, *_chosen(outputs, body[length:], output)
 
 
 def _json_request(

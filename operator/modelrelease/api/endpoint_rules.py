@@ -28,7 +28,7 @@ def _names_models(release: Mapping[str, Any]) -> bool:
     if endpoint.get("protocol") == Protocol.OPEN_INFERENCE_V2:
         return False
     return all(
-        operation["protocol"] != Protocol.OPEN_INFERENCE_V2 or "model" in operation
+        not operation["protocol"].startswith(Protocol.OPEN_INFERENCE_V2) or "model" in operation
         for operation in endpoint.get("operations", ())
     )
 
@@ -93,7 +93,7 @@ ENDPOINT_RULES: Final[tuple[rule.Rule, ...]] = (
             "has(self.model.servedName) || "
             f"((!has(self.endpoint.protocol) || self.endpoint.protocol != '{Protocol.OPEN_INFERENCE_V2}') && "
             "(!has(self.endpoint.operations) || self.endpoint.operations.all(o, "
-            f"o.protocol != '{Protocol.OPEN_INFERENCE_V2}' || has(o.model))))"
+            f"!o.protocol.startsWith('{Protocol.OPEN_INFERENCE_V2}') || has(o.model))))"
         ),
         message=(
             "must say with OpenInferenceV2 which model is asked, because its name is in the path: set "

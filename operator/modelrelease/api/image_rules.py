@@ -8,17 +8,17 @@ from modelrelease.api import rule
 
 _OPERATION: Final = "spec.endpoint.operations[*]"
 _STAGES: Final = 4
-_OPENAI_IMAGES: Final = endpoints.Protocol.OPENAI_IMAGES.value
+_DRAWING: Final = tuple(one.value for one in endpoints.Protocol if one.endswith("Images"))
 
 
 def draws_cel(operation: str) -> str:
     """Return the CEL of: this operation answers a prompt with an image."""
-    return f"({operation}.protocol == '{_OPENAI_IMAGES}' || has({operation}.images))"
+    return f"({operation}.protocol.endsWith('Images') || has({operation}.images))"
 
 
 def draws(operation: Mapping[str, Any]) -> bool:
     """Return whether an operation answers a prompt with an image."""
-    return operation["protocol"] == _OPENAI_IMAGES or "images" in operation
+    return operation["protocol"] in _DRAWING or "images" in operation
 
 
 def _end(operations: Sequence[Mapping[str, Any]]) -> bool:
@@ -48,12 +48,12 @@ IMAGE_RULES: Final[tuple[rule.Rule, ...]] = (
     rule.Rule(
         id="endpoint-images",
         paths=("spec.endpoint.protocol",),
-        cel=f"self != '{_OPENAI_IMAGES}'",
+        cel="!self.endsWith('Images')",
         message=(
-            "must not be OpenAIImages, whose operation has a name of its own: write operations: "
+            "must not be one of images, whose operation has a name of its own: write operations: "
             "[{name: image, protocol: OpenAIImages}] instead of protocol"
         ),
-        holds=lambda protocol: protocol != _OPENAI_IMAGES,
+        holds=lambda protocol: protocol not in _DRAWING,
     ),
     rule.Rule(
         id="operation-draws",
