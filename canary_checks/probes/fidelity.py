@@ -7,10 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from canary_checks import failure, request, schema
+from canary_checks import failure, outdated, request, schema
 from canary_checks import vocabulary as v
 from canary_checks.clients import drawing, generation
 from canary_checks.fidelity import (
+    blame,
     composition_gates,
     gather,
     limits,
@@ -59,8 +60,13 @@ async def probe(asked: request.CheckRequest, pack: golden_pack.Pack, count: Coun
     Raises
     ------
     CheckError
-        The server cannot be asked, refuses everything or draws nothing that can be decoded; a reference is of
-        other prompts; or no text can be read here (``OcrMissing``).
+        The server cannot be asked, refuses everything or draws nothing that can be decoded; or no text can be
+        read here (``OcrMissing``).
+
+    Notes
+    -----
+    Where the record is of other prompts, live stable is asked, gently. Without one that is said, and what
+    nobody compared is `NoData`.
     """
     demanded = limits.Limits(asked.gates)
     chains = pipeline.chains(asked.operations)
@@ -79,16 +85,21 @@ async def probe(asked: request.CheckRequest, pack: golden_pack.Pack, count: Coun
                     "GoldenSetUnfit",
                     f"the golden set {pack.name} has no prompt that {chain.last.name} could draw",
                 )
-            before = _of_record(recorded, chain, pack, items)
+            before, unfit = _of_record(recorded, chain, pack, items)
             if before is None and asked.live is not None:
                 before = await _live(asked, asked.live, chain, items, count)
             made = await gather.gather(artist, chain, items)
             drawn[chain.last.name] = made.outcomes
-            found[chain.last.name] = _conclude(items, made, before, demanded)
+            found[chain.last.name] = _conclude(items, made, before, demanded, unfit)
     merged = merging.merge(found)
+    sound = all(
+        gate.verdict is v.Verdict.PASS or gate.metric == outdated.METRIC
+        for one in found.values()
+        for gate in one.gates
+    )
     payload = (
         recording.encode(pack, drawn, revision=asked.subject.revision, numeric_class=asked.numeric_class)
-        if asked.record and merged.verdict is v.Verdict.PASS
+        if asked.record and sound
         else None
     )
     return dataclasses.replace(
@@ -123,7 +134,8 @@ def _of_record(
     chain: pipeline.Chain,
     pack: golden_pack.Pack,
     items: tuple[golden_pack.Item, ...],
-) -> _Known | None:
+) -> tuple[_Known | None, str]:
+    """Return what was recorded of a chain, or why that cannot be used."""
     for source, one in recorded:
         party = schema.Party(
             role=source.role,
@@ -132,9 +144,12 @@ def _of_record(
             recorded_time=one.header.recorded_time,
             numeric_class=source.numeric_class,
         )
-        ids = tuple(item.id for item in items)
-        return _Known(recording.fitting(one, chain.last.name, pack, ids), party)
-    return None
+        try:
+            fitting = recording.fitting(one, chain.last.name, pack, tuple(item.id for item in items))
+        except failure.CheckError as error:
+            return None, error.message
+        return _Known(fitting, party), ""
+    return None, ""
 
 
 async def _live(
@@ -158,26 +173,33 @@ def _conclude(
     made: gather.Gathered,
     before: _Known | None,
     demanded: limits.Limits,
+    unfit: str,
 ) -> finding.Finding:
     found = made.outcomes
     stable = before.outcomes if before is not None else None
     judged = (
         *text_gates.judge(found, stable, demanded),
         *composition_gates.judge(found, stable, items, demanded),
+        *([outdated.gate()] if unfit and before is None else ()),
     )
     verdict = gates.verdict_of(judged)
     said = [*sentences(judged), *made.remarks]
-    if before is None:
+    if unfit and before is None:
+        said.insert(0 if verdict is v.Verdict.NO_DATA else len(said), f"{unfit}; {outdated.NEXT}")
+    elif unfit:
+        said.append(f"stable was asked live, because {unfit}")
+    elif before is None:
         said.append("there was no stable to compare with")
     return finding.Finding(
         verdict=verdict,
-        reason="Fidelity",
+        reason=outdated.REASON if unfit and verdict is v.Verdict.NO_DATA else "Fidelity",
         message=v.sentence("; ".join(said)),
         gates=judged,
         items_used=len(items),
         measurements=tuple(_measurements(found, stable)),
         strata=strata.summarise(items, found),
         worst=sheet.worst(items, found, stable, _WORST),
+        diagnosis=blame.diagnose(judged),
         pictures=sheet.pictures(items, found, stable, _WORST),
         references=(before.party,) if before is not None else (),
     )
@@ -195,7 +217,7 @@ def sentences(judged: Sequence[schema.Gate]) -> Iterator[str]:
         )
     for wanted in (v.Verdict.FAIL, v.Verdict.INCONCLUSIVE, v.Verdict.NO_DATA):
         for gate in judged:
-            if gate.verdict is wanted:
+            if gate.verdict is wanted and gate.metric != outdated.METRIC:
                 yield gates.describe(gate) + ("" if wanted is v.Verdict.FAIL else f" ({wanted})")
     if (
         text is not None

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from canary_checks import result, runner
+from canary_checks import request, result, runner
+from canary_checks import vocabulary as v
 from canary_checks.cli import app
 from canary_checks.fidelity import recording
 from hack.images.renderer import server
@@ -21,6 +22,11 @@ WITH_EDITS = [
 
 def check(asked: Any) -> runner.Outcome:
     return asyncio.run(runner.run(asked))
+
+
+def stable_of(url: str) -> dict[str, Any]:
+    source = {"revision": "r0", "url": url, "numeric_class": v.NumericClass.FP32}
+    return {"live": request.LiveSource(**source, max_requests_per_second=100)}
 
 
 def failed(outcome: runner.Outcome) -> set[str]:
@@ -138,7 +144,7 @@ def test_operations_that_cannot_be_drawn_with_are_an_error(tmp_path, operations,
     assert said in found.message
 
 
-def test_a_reference_of_other_prompts_is_refused(tmp_path):
+def test_a_reference_of_other_prompts_is_no_error_and_no_pass_and_live_stable_stands_in(tmp_path):
     one = sets.written(tmp_path / "one", tuple(prompts.discs(2)), ())
     other = sets.written(tmp_path / "other", tuple(prompts.discs(3)), ())
     with server.serving() as candidate:
@@ -149,10 +155,21 @@ def test_a_reference_of_other_prompts_is_refused(tmp_path):
         file = tmp_path / "one.safetensors"
         file.write_bytes(kept.reference.content())
         source = {"role": "Stable", "revision": "r0", "path": str(file), "digest": kept.reference.digest}
-        asked = prompts.ask(candidate.url, other, references=[source | {"numericClass": "fp32"}])
-        found = check(asked).result
-    assert (found.verdict, found.reason) == ("Error", "ReferenceMismatch")
+        references = [source | {"numericClass": "fp32"}]
+        asked = prompts.ask(candidate.url, other, references=references, record=True)
+        found = check(asked)
+        beside = check(asked.model_copy(update=stable_of(candidate.url)))
+    assert (found.result.verdict, found.result.reason) == ("NoData", "ReferenceOutdated")
+    assert "this check draws 3 items of T 1" in found.result.message
+    assert "waive this check once" in found.result.message
+    # What is absolute was judged, and what was drawn is the record of the next one.
+    assert {gate.metric for gate in found.result.gates if gate.verdict == "Pass"} >= {"BlankImages"}
+    assert found.content.recorded is not None
+    assert recording.decode(found.content.recorded).operations["images"].items == ("p-100", "p-101", "p-102")
     assert recording.load(str(file), None).header.pack == "T"
+    assert beside.result.verdict == "Pass", beside.result.message
+    assert "stable was asked live, because the outcomes of" in beside.result.message
+    assert beside.result.references[0].recorded_time is None
 
 
 def test_the_command_line_compares_two_servers(tmp_path, capsys):
