@@ -24,6 +24,8 @@ _NOISE: Final = 0.4
 """Correlation of neighbouring pixels below which an image is noise; photographs have more than 0.9."""
 _LOW: Final = 5.0
 """The percentile that stands for the worst image: a reader errs in one of a hundred."""
+_THREE: Final = 2.393980
+"""Of the normal distribution: 95 % for three channels together (Bonferroni); the worst one speaks."""
 _TAIL: Final = 2.0 / 1.5
 """How much more than the median ratio the 95th percentile may be."""
 _LEVEL: Final = 1.0 / 255.0
@@ -59,7 +61,7 @@ def judge(
         *_legibility(found, limits),
         *_objects(found, stable, items, limits),
         *_mask(found, limits),
-        *(_colours(found, stable, limits) if stable is not None else ()),
+        *(_colours(found, stable, items, limits) if stable is not None else ()),
         *(_margins(found, stable, limits) if stable is not None else ()),
         *(_edits(found, stable, limits) if stable is not None else ()),
     ]
@@ -190,17 +192,23 @@ def _mask(found: outcomes.Outcomes, limits: demanded.Limits) -> list[schema.Gate
 
 
 def _colours(
-    found: outcomes.Outcomes, stable: outcomes.Outcomes, limits: demanded.Limits
+    found: outcomes.Outcomes,
+    stable: outcomes.Outcomes,
+    items: tuple[golden_pack.Item, ...],
+    limits: demanded.Limits,
 ) -> list[schema.Gate]:
     both = _pictures(found) & _pictures(stable)
-    if not both.any():
+    # A small edit of a prompt is drawn like the prompt itself: counted twice, it would feign certainty.
+    alone = both & np.array([item.twin is None for item in items])
+    if not alone.any():
         return []
     columns = (Column.RED, Column.GREEN, Column.BLUE)
-    shift = (found.columns(columns) - stable.columns(columns))[both]
+    shift = (found.columns(columns) - stable.columns(columns))[alone]
     cast = [
-        _mean(demanded.COLOUR_CAST, shift[:, c], limits.of(demanded.COLOUR_CAST, "max")) for c in range(3)
+        _mean(demanded.COLOUR_CAST, shift[:, c], limits.of(demanded.COLOUR_CAST, "max"), z=_THREE)
+        for c in range(3)
     ]
-    saturation = (found.column(Column.SATURATION) - stable.column(Column.SATURATION))[both]
+    saturation = (found.column(Column.SATURATION) - stable.column(Column.SATURATION))[alone]
     ratio = float(
         found.column(Column.LEVELS)[both].sum() / max(1.0, float(stable.column(Column.LEVELS)[both].sum()))
     )
@@ -247,13 +255,13 @@ def _edits(found: outcomes.Outcomes, stable: outcomes.Outcomes, limits: demanded
     ]
 
 
-def _mean(metric: str, shifts: Scalars, limit: numeric.Limit) -> schema.Gate:
+def _mean(metric: str, shifts: Scalars, limit: numeric.Limit, z: float = rates.Z) -> schema.Gate:
     """Judge how far a mean has certainly moved: the part of the shift that its interval does not take back.
 
     Pictures of another seed move as well, this way and that; what all of them share is left of it.
     """
     mean = abs(float(shifts.mean()))
-    half = rates.Z * float(shifts.std(ddof=1)) / math.sqrt(len(shifts)) if len(shifts) > 1 else math.inf
+    half = z * float(shifts.std(ddof=1)) / math.sqrt(len(shifts)) if len(shifts) > 1 else math.inf
     moved = gates.at_most(metric, max(0.0, mean - half), limit, samples=len(shifts), against="Stable")
     return moved.model_copy(update={"low": max(0.0, mean - half), "high": v.number(mean + half)})
 

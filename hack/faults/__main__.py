@@ -17,6 +17,7 @@ from hack.faults import answers, image_faults, measuring, minilm, short, table, 
 from hack.faults import further as further_faults
 
 _PAGE: Final = pathlib.Path("docs/confusion-table.md")
+_DRAWN_PAGE: Final = pathlib.Path("docs/image-faults.md")
 _GOLDEN_SETS: Final = {v.Modality.TEXT: "TextV1", v.Modality.IMAGE: "ImageV1"}
 
 
@@ -27,7 +28,16 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="12 faults and 2 benign changes, as in CI")
     parser.add_argument("--further", action="store_true", help="faults on no list, and other models")
     parser.add_argument("--modality", choices=("text", "image"), help="one of the two suites")
+    parser.add_argument("--images", action="store_true", help="generators: what they draw, and at what pace")
+    parser.add_argument("--generators", action="store_true", help="generators: inside the model, with torch")
     asked = parser.parse_args()
+    if asked.generators:
+        # Only this needs what torch's environment needs.
+        from hack.faults.generators import suite  # noqa: PLC0415
+
+        return suite.run(asked.only)
+    if asked.images:
+        return _drawn(asked.only)
     wanted: Callable[[str], bool] = (
         (lambda name: name in short.NAMES)
         if asked.short
@@ -46,6 +56,22 @@ def main() -> int:
     if whole and asked.modality is None:
         _write(found, further=asked.further)
     return 0 if asked.further or all(totals.good(whole=whole) for totals in summary.values()) else 1
+
+
+def _drawn(only: str | None) -> int:
+    """Measure the faults of generators, and write their part of the page when nothing was left out."""
+    # Pillow and OCR, which the others do without.
+    from hack.faults import drawn, drawn_table  # noqa: PLC0415
+
+    found: dict[str, list[drawn.Found]] = {}
+    for title, rows in (("Images", drawn.pictures(only)), ("Loads", drawn.loads(only))):
+        for one in rows:
+            found.setdefault(title, []).append(one)
+            print(drawn_table.line(one), flush=True)
+    if only is None:
+        before, _, _ = _DRAWN_PAGE.read_text("utf-8").partition(drawn_table.MARK)
+        _DRAWN_PAGE.write_text(before + drawn_table.section(found), "utf-8")
+    return 0 if all(one.right for rows in found.values() for one in rows) else 1
 
 
 Suite = tuple[str, v.Modality, Iterable[measuring.Case]]

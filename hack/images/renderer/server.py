@@ -68,6 +68,9 @@ class Quality:
         Whether titles are unreadable until an edit refines them.
     seed_offset
         Added to every seed: other pictures, as good as before.
+    rounding
+        Levels by which each pixel may differ from its right value, as after another order of sums; negative
+        for another pattern of the same size.
     seconds_per_step, steps
         How long a step takes, and how many there are where a request says nothing.
     """
@@ -88,6 +91,7 @@ class Quality:
     leaks: int = 0
     draft: bool = False
     seed_offset: int = 0
+    rounding: int = 0
     seconds_per_step: float = 0.0
     steps: int = 20
 
@@ -248,6 +252,10 @@ def _finished(image: PIL.Image.Image, asked: Asked, quality: Quality) -> PIL.Ima
         image = PIL.ImageEnhance.Color(image).enhance(quality.saturation)
     pixels = np.asarray(image).astype(np.int16)
     pixels[..., 0] += quality.cast
+    if quality.rounding:
+        picked = np.random.default_rng([asked.seed, quality.rounding < 0])
+        most = abs(quality.rounding)
+        pixels += picked.integers(-most, most + 1, pixels.shape, dtype=np.int16)
     if quality.levels < 256:
         step = 256 // quality.levels
         pixels = pixels // step * step

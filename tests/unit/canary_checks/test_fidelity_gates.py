@@ -125,6 +125,23 @@ def test_pictures_of_another_seed_are_no_cast_and_a_cast_is_one():
     assert failed(warm) == {"ColourCast", "UniqueLevels"}
 
 
+def test_a_prompt_and_its_small_edit_are_one_picture_for_its_colours():
+    twins = tuple(item for item in PROMPTS.items if item.twin is not None)
+    known = {item.id: item for item in PROMPTS.items}
+    items = (*(known[item.twin.of] for item in twins), *twins)
+    common = {"SATURATION": 0.3, "LEVELS": 200.0, "SPREAD": 40.0, "SMOOTHNESS": 0.99}
+    half = np.random.default_rng(1).uniform(80, 200, len(twins))
+    shifts = {"RED": np.concatenate([half, half]), "GREEN": 100.0, "BLUE": 100.0}
+    stable = made(len(items), RED=100.0, GREEN=100.0, BLUE=100.0, **common)
+    found = made(len(items), **(common | shifts))
+    cast = next(
+        gate
+        for gate in composition_gates.judge(found, stable, items, limits.Limits(()))
+        if gate.metric == "ColourCast"
+    )
+    assert cast.samples == len(twins)
+
+
 @pytest.mark.parametrize(
     ("leaks", "verdict"),
     [((0.0, 1.9 / 255, math.nan), "Pass"), ((0.0, 2.2 / 255, math.nan), "Fail"), ((math.nan,) * 3, None)],

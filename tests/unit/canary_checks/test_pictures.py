@@ -16,24 +16,27 @@ from hack.images.renderer import server
 from tests.unit.canary_checks import golden_sets as sets
 
 
-def animated() -> bytes:
+def animated(kind: str) -> bytes:
     written = io.BytesIO()
     frames = [PIL.Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
-    frames[0].save(written, "WEBP", save_all=True, append_images=frames[1:])
+    frames[0].save(written, kind, save_all=True, append_images=frames[1:])
     return written.getvalue()
 
 
-def claiming(width: int, height: int) -> bytes:
+def chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def claiming(width: int, height: int, *, between: bytes = b"") -> bytes:
     """A PNG of a few bytes that says it is enormous, as a bomb does."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-        )
-
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = zlib.compress(b"\0" * 100)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    body = chunk(b"IDAT", zlib.compress(b"\0" * 200))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + between + body + chunk(b"IEND", b"")
+
+
+def swollen(name: bytes, before: bytes) -> bytes:
+    """A PNG of 8 × 8 pixels with 64 MiB in a chunk beside them."""
+    return claiming(8, 8, between=chunk(name, before + zlib.compress(bytes(1 << 26), 9)))
 
 
 @pytest.mark.parametrize(
@@ -43,11 +46,29 @@ def claiming(width: int, height: int) -> bytes:
         (b"<svg/>", "no a JPEG, PNG or WebP"),
         (sets.encoded(sets.pixels(1), "GIF"), "no a JPEG, PNG or WebP"),
         (sets.png(1, (64, 64))[:200], "damaged"),
-        (animated(), "more than one picture"),
+        (sets.encoded(sets.pixels(1, (64, 64)), "JPEG")[:-80], "damaged"),
+        (animated("WEBP"), "more than one picture"),
+        (animated("PNG"), "more than one picture"),
         (claiming(5000, 4000), "5000 × 4000 pixels"),
         (claiming(60_000, 60_000), "can be read"),
+        (swollen(b"zTXt", b"a\0\0"), "can be read"),
+        (swollen(b"iTXt", b"a\0\1\0\0\0"), "can be read"),
+        (swollen(b"iCCP", b"a\0\0"), "can be read"),
     ],
-    ids=["empty", "svg", "gif", "truncated", "animated", "enormous", "bomb"],
+    ids=[
+        "empty",
+        "svg",
+        "gif",
+        "truncated",
+        "truncated JPEG",
+        "animated",
+        "animated PNG",
+        "enormous",
+        "bomb",
+        "text bomb",
+        "international text bomb",
+        "profile bomb",
+    ],
 )
 def test_what_is_no_sound_image_is_refused_with_a_sentence(content, said):
     with pytest.raises(ValueError, match=said):
