@@ -47,7 +47,7 @@ def ever_smaller(result: schema.CheckResult) -> Iterator[schema.CheckResult]:
         {"worst": now.worst[:3]},
         {"strata": tuple(s for s in now.strata if s.failed)},
         {"worst": ()},
-        {"timings": now.timings.model_copy(update={"phases_milliseconds": {}})},
+        {"timings": now.timings.model_copy(update={"phases_milliseconds": _load(now.timings)})},
         {"strata": ()},
     ):
         now = now.model_copy(update=update)
@@ -59,6 +59,11 @@ def ever_smaller(result: schema.CheckResult) -> Iterator[schema.CheckResult]:
     while len(now.gates) > 1:
         now = now.model_copy(update={"gates": now.gates[:-1], "gates_omitted": now.gates_omitted + 1})
         yield now
+
+
+def _load(timings: schema.Timings) -> dict[str, int]:
+    """Return the one phase that the operator reads: when the server was under load."""
+    return {name: lasted for name, lasted in timings.phases_milliseconds.items() if name == "load"}
 
 
 def _severity(gate: schema.Gate) -> int:

@@ -169,6 +169,7 @@ def judge(
     for metric, value in (
         (replay.MIX_DISTANCE, found.mixed.distance),
         (replay.MIX_UNCOVERED, found.mixed.uncovered),
+        (replay.MIX_DRIFT, found.mixed.drift),
     ):
         judge_one.representative(metric, value, found.mixed.order.shape[0])
     if found.watched is not None:

@@ -23,11 +23,15 @@ class Mixed:
     uncovered
         Share of the declared requests of sizes that no input has; theirs go to the other bins. None without a
         declared mix.
+    drift
+        How far users' mix of today is from the one that is replayed, because stable was recorded under it;
+        None where the mix is not measured or nothing was recorded.
     """
 
     order: npt.NDArray[np.int64]
     distance: float | None
     uncovered: float | None
+    drift: float | None = None
 
 
 def mixed(

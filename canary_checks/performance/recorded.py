@@ -15,6 +15,7 @@ import pydantic
 
 from canary_checks import failure, records, result
 from canary_checks import vocabulary as v
+from canary_checks.golden import pack as golden_pack
 from canary_checks.performance import intervals, replay
 
 SCHEMA: Literal["performance.modelrelease.dev/record/v1"] = "performance.modelrelease.dev/record/v1"
@@ -24,11 +25,24 @@ MOST_LATENCIES: Final = 20_000
 Amount = Annotated[float, pydantic.Field(ge=0)]
 
 
+class RecordedSet(v.Model):
+    """The golden set whose items were sent."""
+
+    name: v.Short
+    version: v.Short
+    digest: v.Digest
+
+
 class RecordedOperation(v.Model):
     """What the header says of one operation, beside its latencies."""
 
     mix: v.Digest
     """Of the inputs and how they were mixed."""
+    golden_set: RecordedSet | None = None
+    """None in what an older version recorded."""
+    bins: Annotated[tuple[replay.Bin, ...], pydantic.Field(max_length=32)] = ()
+    """The mix itself; empty for the golden set's own."""
+    size_of: replay.SizeOf = replay.SizeOf.INPUT
     answered: v.Count
     errors: v.Count
     seconds: Annotated[float, pydantic.Field(gt=0)]
@@ -155,6 +169,29 @@ def _performed(name: str, said: RecordedOperation, tensors: records.Tensors) -> 
     if latencies.ndim != 1 or not latencies.size or not (latencies > 0).all():
         raise ValueError(f"the latencies of {name} are no positive numbers")
     return Performed(said, latencies)
+
+
+def outdated(record: Record, operation: str, golden: golden_pack.Pack) -> str:
+    """Say why a record cannot be compared with although nothing is wrong with it; empty where it can be.
+
+    Parameters
+    ----------
+    record
+        Of stable.
+    operation
+        Its name.
+    golden
+        What is sent now.
+    """
+    found = record.operations.get(operation)
+    sent = found.said.golden_set if found is not None else None
+    if sent is None or sent.digest == golden.digest:
+        return ""
+    return (
+        f"the performance of {record.header.revision} was recorded with {sent.name} {sent.version}"
+        f" ({sent.digest[:14]}), this check sends {golden.name} {golden.version} ({golden.digest[:14]}):"
+        " record it again"
+    )
 
 
 def usable(record: Record, operation: str, asked: replay.Performance, mix: str) -> Performed:

@@ -11,6 +11,8 @@ In a request it is the field `performance`, which a check of kind `Performance` 
       "warmupSeconds": 5,
       "inputsPerRequest": 1,
       "mix": [{"upTo": 128, "share": "0.7"}, {"upTo": 4096, "share": "0.3"}],   # absent: the golden set's
+      "sizeOf": "Input",               # or Pixels, of what is drawn
+      "live": {"mix": "Measured", "windowSeconds": 86400, "requests": 12345},   # how `mix` is known
       "seed": 1,
       "hardware": {"accelerator": "NVIDIA-H200", "gpus": 1, "servers": 1},
       "price": {"perGpuHour": "2.50", "currency": "USD", "requestsPerSecond": "40"},
@@ -50,6 +52,7 @@ PRICE: Final = "PricePerInference"
 STEPS: Final = "StepsPerImage"
 MIX_DISTANCE: Final = "MixDistance"
 MIX_UNCOVERED: Final = "MixUncovered"
+MIX_DRIFT: Final = "MixDrift"
 MEMORY_GROWTH: Final = "MemoryGrowthSharePerHour"
 RESTARTS: Final = "Restarts"
 UNREADABLE: Final = "UnreadableAnswers"
@@ -69,6 +72,7 @@ LIMITS: Final[dict[str, frozenset[str]]] = {
     STEPS: frozenset({"max", "maxRatio"}),
     MIX_DISTANCE: frozenset({"max"}),
     MIX_UNCOVERED: frozenset({"max"}),
+    MIX_DRIFT: frozenset({"max"}),
     MEMORY_GROWTH: frozenset({"max"}),
 }
 """Which limits a gate on which metric may have."""
@@ -81,6 +85,7 @@ DEFAULTS: Final[dict[str, dict[str, float]]] = {
     STEPS: {"maxRatio": 1.0},
     MIX_DISTANCE: {"max": 0.5},
     MIX_UNCOVERED: {"max": 0.05},
+    MIX_DRIFT: {"max": 0.1},
     MEMORY_GROWTH: {"max": 0.01},
 }
 """What is judged where no gate says otherwise; a gate on a metric replaces its whole entry here.
@@ -100,11 +105,15 @@ class Arrivals(enum.StrEnum):
     POISSON = "Poisson"
 
 
-class Bin(v.Model):
-    """The share of requests whose input is larger than the bin before and at most `up_to`.
+class SizeOf(enum.StrEnum):
+    """What the size of a request is: of a text its characters, of an image its bytes, or the pixels drawn."""
 
-    A text's size is its number of characters, an image's its number of bytes.
-    """
+    INPUT = "Input"
+    PIXELS = "Pixels"
+
+
+class Bin(v.Model):
+    """The share of requests of a size above the bin before and at most `up_to`."""
 
     up_to: Annotated[int, pydantic.Field(ge=1, le=1_000_000_000)]
     share: Positive
@@ -128,6 +137,25 @@ class Price(v.Model):
     """Of stable's live traffic; None projects nothing."""
 
 
+class MixSource(enum.StrEnum):
+    """Where the mix of a load comes from."""
+
+    DECLARED = "Declared"
+    MEASURED = "Measured"
+    UNKNOWN = "Unknown"
+    """It was to be measured and could not be: `mix` is what is declared for that case, or empty."""
+
+
+class Live(v.Model):
+    """What was seen of the requests that stable gets from its users, just before the check."""
+
+    mix: MixSource = MixSource.DECLARED
+    window_seconds: Annotated[int, pydantic.Field(ge=1, le=31_536_000)]
+    requests: v.Count = 0
+    remark: v.Sentence | None = None
+    """Why something is not known."""
+
+
 class Soak(v.Model):
     """A load that lasts, while the server's memory and its restarts are watched."""
 
@@ -149,6 +177,9 @@ class Performance(v.Model):
     request_timeout_seconds: Annotated[int, pydantic.Field(ge=1, le=600)] = 60
     inputs_per_request: Annotated[int, pydantic.Field(ge=1, le=256)] = 1
     mix: Annotated[tuple[Bin, ...], pydantic.Field(max_length=32)] = ()
+    size_of: SizeOf = SizeOf.INPUT
+    live: Live | None = None
+    """None where nobody was asked about users' requests."""
     seed: Annotated[int, pydantic.Field(ge=0, le=2**31 - 1)] = 1
     hardware: Hardware = Hardware()
     price: Price = Price()

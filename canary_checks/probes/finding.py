@@ -27,6 +27,8 @@ class Finding:
         Thumbnails of the worst images beside stable's.
     payload
         A reference of another kind, as the file that is kept.
+    phases
+        Milliseconds of the parts of the check that others must know, such as ``load``, which is the last one.
     comparisons
         The rows behind the judgement, for what is measured across operations; no part of a result.
     """
@@ -45,4 +47,5 @@ class Finding:
     recorded: reference.Recording | None = None
     pictures: tuple[schema.PicturePair, ...] = ()
     payload: bytes | None = None
+    phases: dict[str, int] = dataclasses.field(default_factory=dict)
     comparisons: tuple[comparison.Comparison, ...] = ()

@@ -5,13 +5,14 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 import canary_checks
-from canary_checks import failure, request, schema
+from canary_checks import failure, outdated, request, schema
 from canary_checks import operation as operations
 from canary_checks import vocabulary as v
 from canary_checks.clients import connect
@@ -47,6 +48,11 @@ async def probe(
     ------
     CheckError
         The server cannot be asked, or stable's record is of another load, mix or machine.
+
+    Notes
+    -----
+    A record of another golden set, or of a mix that users have moved away from, is not compared with: the
+    limits without a ratio are judged, and the verdict says what is missing (`NoData`, `Inconclusive`).
     """
     load = asked.performance or replay.Performance()
     limits = judging.Limits(asked.gates, load)
@@ -63,6 +69,7 @@ async def probe(
     found: dict[str, finding.Finding] = {}
     performed: dict[str, recorded.Performed] = {}
     worthy = True
+    began = 0.0
     for operation in asked.operations:
         golden = selection.select(pack, operation.modality, shard=asked.shard, shards=asked.shards)
         if not golden.items:
@@ -73,20 +80,38 @@ async def probe(
             )
         url = operation.url or asked.url
         async with templates.writer(operation, url, asked.run) as writer:
-            prepared = await _prepared(writer, operation, golden, asked=asked, load=load, count=count)
+            unfit = "".join(recorded.outdated(one, operation.name, pack) for _, one in known)
+            terms = performance_requests.Terms(
+                load,
+                known=None if unfit else next((one.operations.get(operation.name) for _, one in known), None),
+                drift=next((limit for _, limit, _ in limits.of(replay.MIX_DRIFT))),
+            )
+            prepared = await _prepared(writer, operation, golden, asked=asked, terms=terms, count=count)
             # Before the load: a record that cannot be used must not cost minutes.
-            stable = [recorded.usable(one, operation.name, load, prepared.digest) for _, one in known]
+            stable = [
+                recorded.usable(one, operation.name, load, prepared.digest)
+                for _, one in known
+                if prepared.comparable and not unfit
+            ]
+            began = began or time.monotonic() + load.warmup_seconds
             replayed = await _replayed(writer, prepared, load, url)
         against: judging.Against = "Recorded" if known and known[0][0].role is v.Role.RECORDED else "Stable"
         judged = judging.judge(replayed, load, limits, stable[0] if stable else None, against)
-        party = [_party(source, one) for source, one in known]
+        judged += (outdated.gate(),) if unfit else ()
+        remarks = [one for one in (unfit and f"{unfit}; {outdated.NEXT}", prepared.remark) if one]
         found[operation.name] = performance_report.conclude(
-            replayed, load, judged, party, stable=stable[0] if stable else None, items=prepared.items
+            replayed,
+            load,
+            judged,
+            [_party(source, one) for source, one in known],
+            stable=stable[0] if stable else None,
+            items=prepared.items,
+            remarks=remarks,
         )
         worthy = worthy and _worthy(replayed, judged)
         if replayed.measured.latencies.size:
-            performed[operation.name] = _performed(replayed, prepared.digest)
-    merged = merging.merge(found)
+            performed[operation.name] = _performed(replayed, prepared, pack)
+    merged = dataclasses.replace(merging.merge(found), phases=_phases(began))
     if not (asked.record and worthy and len(performed) == len(asked.operations)):
         return merged
     payload = recorded.new(
@@ -105,17 +130,22 @@ async def _prepared(
     golden: selection.Selection,
     *,
     asked: request.CheckRequest,
-    load: replay.Performance,
+    terms: performance_requests.Terms,
     count: performance_requests.Count,
 ) -> performance_requests.Prepared:
     """Write every request once, with the client of the operation's protocol."""
     if operation.draws:
         return await performance_requests.images(
-            writer, operation, golden, asked=asked, load=load, count=count
+            writer, operation, golden, asked=asked, terms=terms, count=count
         )
     client = connect.over(operation, writer)
     count(client)
-    return await performance_requests.vectors(client, operation, golden, load)
+    return await performance_requests.vectors(client, operation, golden, terms)
+
+
+def _phases(began: float) -> dict[str, int]:
+    """Say how long the server was under load: until now, which is how others find that window."""
+    return {"load": max(0, round(1000 * (time.monotonic() - began)))}
 
 
 def _worthy(found: judging.Replayed, judged: Sequence[schema.Gate]) -> bool:
@@ -175,10 +205,15 @@ def _load(prepared: performance_requests.Prepared, load: replay.Performance) -> 
     )
 
 
-def _performed(found: judging.Replayed, mix: str) -> recorded.Performed:
+def _performed(
+    found: judging.Replayed, prepared: performance_requests.Prepared, pack: golden_pack.Pack
+) -> recorded.Performed:
     measured = found.measured
     said = recorded.RecordedOperation(
-        mix=mix,
+        mix=prepared.digest,
+        golden_set=recorded.RecordedSet(name=pack.name, version=pack.version, digest=pack.digest),
+        bins=prepared.bins,
+        size_of=prepared.size_of,
         answered=measured.answered,
         errors=measured.errors,
         seconds=max(measured.seconds, 1e-9),

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from canary_checks import schema
+from canary_checks import outdated, schema
 from canary_checks import vocabulary as v
 from canary_checks.parity import gates
 from canary_checks.performance import driver, intervals, judging, recorded, replay
@@ -28,6 +28,7 @@ _REASONS: Final = (
     (replay.MEMORY_GROWTH, "MemoryGrows"),
 )
 _UNSURE: Final = (
+    (replay.MIX_DRIFT, "MixMoved"),
     ("Mix", "MixUnfit"),
     (replay.SOAK, "SoakTooShort"),
 )
@@ -41,6 +42,7 @@ def conclude(
     *,
     stable: recorded.Performed | None,
     items: int,
+    remarks: Sequence[str] = (),
 ) -> finding.Finding:
     """Put one operation's judgement into words.
 
@@ -52,13 +54,19 @@ def conclude(
         Whom it was compared with, and what that one did.
     items
         Distinct golden items that were sent.
+    remarks
+        On what was compared with, and what was replayed.
     """
     verdict = gates.verdict_of(judged)
     reason = _reason(verdict, judged, found)
     return finding.Finding(
         verdict=verdict,
         reason=reason,
-        message=v.sentence("; ".join(_sentences(found, asked, judged, reason, references))),
+        message=v.sentence(
+            "; ".join(
+                _sentences(found, asked, judged, reason=reason, known=bool(references), remarks=remarks)
+            )
+        ),
         gates=judged,
         items_used=items,
         measurements=_measurements(found, asked),
@@ -75,7 +83,7 @@ def _reason(verdict: v.Verdict, judged: Sequence[schema.Gate], found: judging.Re
     if verdict is v.Verdict.FAIL:
         return next(reason for start, reason in _REASONS if any(m.startswith(start) for m in bad))
     if verdict is v.Verdict.NO_DATA:
-        return "NotMeasured"
+        return outdated.REASON if bad == [outdated.METRIC] else "NotMeasured"
     if judging.saturated(found.measured):
         return "ClientSaturated"
     open_ = any(gate.high == "Infinity" for gate in judged if gate.verdict is verdict)
@@ -87,20 +95,25 @@ def _sentences(
     found: judging.Replayed,
     asked: replay.Performance,
     judged: Sequence[schema.Gate],
+    *,
     reason: str,
-    references: Sequence[schema.Party],
+    known: bool,
+    remarks: Sequence[str],
 ) -> list[str]:
     """Begin with what decided: a sentence that is cut loses its end."""
     measured = found.measured
     said = []
     worst = gates.verdict_of(judged)
     if worst is not v.Verdict.PASS:
-        deciding = [_described(gate) for gate in judged if gate.verdict is worst]
+        deciding = [
+            _described(gate) for gate in judged if gate.verdict is worst and gate.metric != outdated.METRIC
+        ]
         if reason == "ClientSaturated":
             slow = judging.client_gates(measured)
             deciding = [_described(gate) for gate in slow if gate.verdict is not v.Verdict.PASS]
         more = f" and {len(deciding) - _SHOWN} more" if len(deciding) > _SHOWN else ""
-        said.append(", ".join(deciding[:_SHOWN]) + more)
+        said += [", ".join(deciding[:_SHOWN]) + more] if deciding else []
+    said += remarks
     if reason == "ClientSaturated":
         said.insert(0, "the replay measured itself: give it more processor time, or less to send")
     if reason in {"TooFewAnswers", "TooNoisy"}:
@@ -124,7 +137,7 @@ def _sentences(
         count = len(found.watched.times)
         told = f"the server told its memory {count} times only" if count else "the server tells no memory"
         said.append(f"{told}, so its growth was not judged")
-    if not references:
+    if not known:
         said.append("there was no recorded performance to compare with")
     return said
 
@@ -161,6 +174,8 @@ def _measurements(found: judging.Replayed, asked: replay.Performance) -> tuple[s
     if found.mixed.distance is not None and found.mixed.uncovered is not None:
         rows.append(_single(replay.MIX_DISTANCE, found.mixed.distance, len(found.mixed.order), None))
         rows.append(_single(replay.MIX_UNCOVERED, found.mixed.uncovered, len(found.mixed.order), None))
+    if found.mixed.drift is not None:
+        rows.append(_single(replay.MIX_DRIFT, found.mixed.drift, len(found.mixed.order), None))
     for stage, seconds in measured.stages.items():
         name = "".join(part[:1].upper() + part[1:] for part in re.split(r"[^A-Za-z0-9]+", stage))[:40]
         rows.append(_distribution(f"Stage{name}Milliseconds", seconds * _THOUSAND, "ms"))

@@ -16,7 +16,7 @@ from canary_checks.clients import drawing, generation
 from canary_checks.fidelity import pipeline
 from canary_checks.golden import pack as golden_pack
 from canary_checks.golden import selection
-from canary_checks.performance import mixing, replay, templates
+from canary_checks.performance import mixing, recorded, replay, representing, templates
 
 # Servers with a hard input limit refuse these (see canary_checks.probes.asking): no fault of theirs.
 _MAY_BE_REFUSED: Final = frozenset({"long", "tiny"})
@@ -40,8 +40,12 @@ class Prepared:
         How representative they are.
     digest
         Of the inputs and their mix; equal for equal questions, whatever the server.
+    bins, size_of
+        The mix that is replayed.
     items
         Distinct golden items in them.
+    comparable, remark
+        See `representing.Chosen`.
     """
 
     templates: tuple[templates.Template, ...]
@@ -49,13 +53,36 @@ class Prepared:
     mixed: mixing.Mixed
     digest: str
     items: int
+    bins: tuple[replay.Bin, ...] = ()
+    size_of: replay.SizeOf = replay.SizeOf.INPUT
+    comparable: bool = True
+    remark: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """What a load is mixed by.
+
+    Attributes
+    ----------
+    load
+        What was asked for.
+    known
+        What was recorded of stable's operation, and may be compared with.
+    drift
+        How far users' mix may have moved since then.
+    """
+
+    load: replay.Performance
+    known: recorded.Performed | None = None
+    drift: float = replay.DEFAULTS[replay.MIX_DRIFT]["max"]
 
 
 async def vectors(
     client: clients.EmbeddingClient,
     operation: operations.Operation,
     golden: selection.Selection,
-    load: replay.Performance,
+    terms: Terms,
 ) -> Prepared:
     """Write the requests of an operation that answers with vectors.
 
@@ -63,14 +90,20 @@ async def vectors(
     ----------
     client
         Of `templates.connected`.
-    operation, golden, load
+    operation, golden, terms
         Who is asked about what, and how it is mixed.
 
     Raises
     ------
     CheckError
-        An item cannot be read, or the server does not say what its model is called.
+        ``InvalidRequest``: the mix is of drawn pixels. An item cannot be read, or the server
+        does not say what its model is called.
     """
+    load = terms.load
+    if load.size_of is replay.SizeOf.PIXELS:
+        raise failure.CheckError(
+            "InvalidRequest", f"the operation {operation.name} draws nothing, and has no mix of pixels"
+        )
     items = _some(golden.items, _MOST_TEMPLATES, load.seed)
     asked = [golden.input(item) for item in items]
 
@@ -82,7 +115,7 @@ async def vectors(
 
     inputs = 1 if operation.one_by_one else load.inputs_per_request
     sizes = [len(one.content) for one in asked]
-    return await _prepared(items, sizes, golden, load=load, inputs=inputs, write=write)
+    return await _prepared(items, sizes, golden, terms=terms, inputs=inputs, write=write)
 
 
 async def images(
@@ -91,7 +124,7 @@ async def images(
     golden: selection.Selection,
     *,
     asked: request.CheckRequest,
-    load: replay.Performance,
+    terms: Terms,
     count: Count,
 ) -> Prepared:
     """Write the requests of an operation that draws; what it goes on with is drawn first, and not measured.
@@ -100,7 +133,7 @@ async def images(
     ----------
     writer
         What the operation's requests are handed to.
-    operation, golden, asked, load
+    operation, golden, asked, terms
         Who is asked about what.
     count
         Told of every client, whose requests are counted.
@@ -112,7 +145,9 @@ async def images(
         it can be asked for none of the prompts. Or an earlier stage cannot be asked.
     """
     chain = pipeline.Chain(_stages(operation, asked.operations))
-    items = tuple(item for item in golden.items if chain.draws(item))
+    load = terms.load
+    by_pixels = load.size_of is replay.SizeOf.PIXELS
+    items = tuple(item for item in golden.items if chain.draws(item) and (_pixels(item) or not by_pixels))
     if not items:
         raise failure.CheckError(
             "GoldenSetUnfit",
@@ -132,8 +167,14 @@ async def images(
         async def write(row: Sequence[int]) -> templates.Template:
             return await templates.written(made.draw(chain, items[row[0]]), may_be_refused=False)
 
-        sizes = [len(item.text) for item in items]
-        return await _prepared(items, sizes, golden, load=load, inputs=1, write=write)
+        sizes = [_pixels(item) if by_pixels else len(item.text) for item in items]
+        return await _prepared(items, sizes, golden, terms=terms, inputs=1, write=write)
+
+
+def _pixels(item: golden_pack.Item) -> int:
+    """Return how many pixels a prompt asks for, 0 where it leaves that to the server."""
+    asked = item.generation
+    return (asked.width or 0) * (asked.height or 0) if asked is not None else 0
 
 
 async def _prepared(
@@ -141,28 +182,33 @@ async def _prepared(
     sizes: Sequence[int],
     golden: selection.Selection,
     *,
-    load: replay.Performance,
+    terms: Terms,
     inputs: int,
     write: Callable[[Sequence[int]], Awaitable[templates.Template]],
 ) -> Prepared:
-    most = _MOST_ORDER if inputs == 1 else _MOST_TEMPLATES
+    most, load = _MOST_ORDER if inputs == 1 else _MOST_TEMPLATES, terms.load
+    chosen = representing.choose(load, sizes, terms.known, terms.drift)
     mixed = mixing.mixed(
-        sizes, load.mix, requests=min(load.max_requests + most // 2, most), inputs=inputs, seed=load.seed
+        sizes, chosen.bins, requests=min(load.max_requests + most // 2, most), inputs=inputs, seed=load.seed
     )
     rows, order = np.unique(mixed.order, axis=0, return_inverse=True)
     told = {
         "goldenSet": golden.pack.digest,
         "items": [item.id for item in items],
-        "mix": [one.model_dump(mode="json") for one in load.mix],
+        "mix": [one.model_dump(mode="json") for one in chosen.bins],
         "inputs": inputs,
-    }
+    } | ({"sizeOf": load.size_of} if load.size_of is not replay.SizeOf.INPUT else {})
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     return Prepared(
         templates=tuple([await write(row.tolist()) for row in rows]),
         order=order.reshape(-1),
-        mixed=mixed,
+        mixed=dataclasses.replace(mixed, drift=chosen.drift),
         digest=f"sha256:{digest}",
         items=len(np.unique(rows)),
+        bins=chosen.bins,
+        size_of=load.size_of,
+        comparable=chosen.comparable,
+        remark=chosen.remark,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import pydantic
 
 from modelrelease.api import base
+from modelrelease.api import live as lives
 
 PositiveDecimal = Annotated[str, pydantic.Field(max_length=19, pattern=base.POSITIVE_DECIMAL)]
 
@@ -32,6 +33,7 @@ class PerformanceMetric(enum.StrEnum):
     STEPS = "StepsPerImage"
     MIX_DISTANCE = "MixDistance"
     MIX_UNCOVERED = "MixUncovered"
+    MIX_DRIFT = "MixDrift"
     MEMORY_GROWTH = "MemoryGrowthSharePerHour"
 
 
@@ -76,7 +78,7 @@ class Cost(base.ApiModel):
     price_per_gpu_hour: PositiveDecimal | None = None
     currency: Annotated[str, pydantic.Field(max_length=3, pattern=base.CURRENCY)] = "USD"
     requests_per_second: PositiveDecimal | None = None
-    """Of the live traffic that is projected to a day; without it nothing is projected."""
+    """Of the live traffic that is projected to a day, where ``live`` does not tell it."""
 
 
 class Soak(base.ApiModel):
@@ -110,9 +112,13 @@ class Performance(base.ApiModel):
     request_timeout_seconds: Annotated[int, pydantic.Field(ge=1, le=600)] = 60
     inputs_per_request: Annotated[int, pydantic.Field(ge=1, le=256)] = 1
     mix: Annotated[list[SizeBin], pydantic.Field(max_length=32)] = pydantic.Field(default_factory=list)
-    """How large users' inputs are; by default as the golden set's."""
+    """How large users' inputs are; by default as the golden set's. With live: while that is not known."""
+    live: lives.Live | None = None
+    """Measure the mix and the rate of stable's users in place of declaring them."""
+    accelerator: lives.Accelerator | None = None
+    """Judge what DCGM tells of the candidate's GPU under the load."""
     cost: Cost = Cost()
     soak: Soak | None = None
-    gates: Annotated[list[PerformanceGate], base.ListMap(("metric",)), pydantic.Field(max_length=11)] = (
+    gates: Annotated[list[PerformanceGate], base.ListMap(("metric",)), pydantic.Field(max_length=12)] = (
         pydantic.Field(default_factory=list)
     )

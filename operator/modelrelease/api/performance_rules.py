@@ -113,6 +113,23 @@ PERFORMANCE_RULES: Final[tuple[rule.Rule, ...]] = (
         ),
     ),
     rule.Rule(
+        id="performance-accelerator",
+        paths=(f"{_AT}.accelerator.gates[*]",),
+        cel="has(self.max) || (has(self.min) && self.metric != 'GpuMemoryGrowthSharePerHour')",
+        message="must set max, or min where the metric is not GpuMemoryGrowthSharePerHour",
+        holds=lambda gate: (
+            "max" in gate or ("min" in gate and gate["metric"] != "GpuMemoryGrowthSharePerHour")
+        ),
+    ),
+    rule.Rule(
+        id="performance-live-sizes",
+        paths=(f"{_AT}.live.sizes",),
+        field=".charactersPerToken",
+        cel="double(self.charactersPerToken) > 0.0",
+        message="must be above 0: how many characters a token has on average",
+        holds=lambda sizes: Decimal(sizes["charactersPerToken"]) > 0,
+    ),
+    rule.Rule(
         id="performance-deadline",
         paths=("spec",),
         field=".checks",

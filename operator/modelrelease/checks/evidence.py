@@ -15,7 +15,7 @@ import pydantic
 from canary_checks import result
 from modelrelease.api import constants
 from modelrelease.api import run as api_run
-from modelrelease.checks import jobs, subjects
+from modelrelease.checks import accelerator, jobs, subjects
 
 EVIDENCE: Final = f"{constants.GROUP}/evidence"
 """Name of the evidence's ConfigMap; empty when it was lost."""
@@ -71,6 +71,8 @@ class Due:
     finished_time: str
     path: str = ""
     """Where the whole evidence lies on the evidence volume, where there is one."""
+    load: accelerator.Window | None = None
+    """When it had its pod under load."""
 
 
 def pods_of(job: Mapping[str, Any], pods: Iterable[Object]) -> list[Object]:
@@ -145,8 +147,8 @@ def due(run_uid: str, found: Iterable[Object], pods: Iterable[Object]) -> list[D
         except result.ResultInvalid:
             continue
         if said.evidence is not None:
-            kept, name = said.evidence, pod["metadata"]["name"]
-            waiting.append(Due(job, name, kept.digest, answer.finished_time, kept.path or ""))
+            kept, name, load = said.evidence, pod["metadata"]["name"], accelerator.window(said)
+            waiting.append(Due(job, name, kept.digest, answer.finished_time, kept.path or "", load))
     return waiting
 
 

@@ -8,15 +8,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from modelrelease.api import checks as api_checks
 from modelrelease.api import constants
 from modelrelease.api import custom as api_custom
 from modelrelease.api import run as api_run
 from modelrelease.checks import (
     custom,
     evidence_volume,
-    fidelity,
-    performance,
+    internals,
+    kinds,
     probe,
     question,
     subjects,
@@ -40,7 +39,6 @@ TERMS: Final = f"{constants.GROUP}/terms"
 REFERENCES: Final = f"{constants.GROUP}/references"
 """How many references the candidate can be compared with, live stable included."""
 
-_RESOURCES: Final = {"requests": {"cpu": "100m", "memory": "128Mi"}}
 Object = dict[str, Any]
 
 
@@ -50,6 +48,8 @@ class Settings:
 
     image: str
     image_pull_policy: str = "IfNotPresent"
+    torch_image: str = ""
+    """Of checks that run a model themselves; where there is none, the usual image says what is missing."""
 
 
 def render(subject: subjects.Subject, against: subjects.Opponents, settings: Settings) -> Object:
@@ -83,7 +83,7 @@ def render(subject: subjects.Subject, against: subjects.Opponents, settings: Set
             "annotations": {
                 ATTEMPT: str(subject.attempt),
                 POD_UID: subject.pod.uid,
-                KIND: subjects.kind(subject.check),
+                KIND: kinds.of(subject.check).word,
                 REFERENCES: str(len(against.recorded) + (against.live is not None)),
                 **_portion(subject),
                 **_terms(subject),
@@ -143,7 +143,7 @@ def _portion(subject: subjects.Subject) -> dict[str, str]:
 
 
 def _terms(subject: subjects.Subject) -> dict[str, str]:
-    found = references.terms(subject.run, subject.check)
+    found = references.terms(subject.run, subject.check, subject.portion)
     return {TERMS: found} if found else {}
 
 
@@ -155,13 +155,13 @@ def _foreign(entries: Mapping[str, str]) -> dict[str, str]:
 def _container(
     subject: subjects.Subject, against: subjects.Opponents, settings: Settings, mounts: Sequence[Object]
 ) -> Object:
-    usual = _resources(subject.check)
-    resources = subject.run.spec.judging.check_template.resources or usual
+    kind, inside = kinds.of(subject.check), subject.check.internals
+    resources = subject.run.spec.judging.check_template.resources or dict(kind.resources)
     own = subject.check.custom
     if own is not None and own.job is not None:
         return custom.job_container(_own_probe(subject, own), own.job, resources, mounts)
     ours: Object = {
-        "image": settings.image,
+        "image": (kind.torch and settings.torch_image) or settings.image,
         "imagePullPolicy": settings.image_pull_policy,
         "resources": resources,
         "terminationMessagePolicy": "File",
@@ -173,14 +173,10 @@ def _container(
         variables = custom.webhook_variables(_own_probe(subject, own), own.webhook)
         return ours | {"command": list(custom.WEBHOOK_COMMAND), "env": [*variables, home]}
     asked = {"name": REQUEST_VARIABLE, "value": question.request(subject, against)}
+    if inside is not None:
+        return ours | internals.container(inside, resources) | {"env": [asked, home, *internals.VARIABLES]}
     secrets = probe.variables(subject.run.spec.judging, subject.check)
     return ours | {"env": [asked, home, *secrets]}
-
-
-def _resources(check: api_checks.Check) -> Object:
-    if check.performance is not None:
-        return performance.RESOURCES
-    return fidelity.RESOURCES if check.fidelity is not None else _RESOURCES
 
 
 def _own_probe(subject: subjects.Subject, own: api_custom.Custom) -> custom.Probe:
@@ -203,7 +199,7 @@ def _pod_spec(subject: subjects.Subject, against: subjects.Opponents, settings: 
     template = subject.run.spec.judging.check_template
     own = subject.check.custom.job if subject.check.custom is not None else None
     mounts: list[Object] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - the container's own
-    mounted: list[Object] = [{"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}]
+    mounted: list[Object] = [{"name": "tmp", "emptyDir": {"sizeLimit": kinds.of(subject.check).tmp_size}}]
     for known in against.recorded:
         volume = known.role.value.lower()
         mounts.append({"name": volume, "mountPath": subjects.mount_path(known), "readOnly": True})
@@ -212,6 +208,9 @@ def _pod_spec(subject: subjects.Subject, against: subjects.Opponents, settings: 
     if golden is not None:
         mounts.append({"name": "golden", "mountPath": custom.GOLDEN_PATH, "readOnly": True})
         mounted.append({"name": "golden", **volumes.source(golden.volume)})
+    if subject.check.internals is not None:
+        mounts += internals.mounts(subject.run.spec.judging)
+        mounted += internals.volumes(subject.run.spec.judging)
     if subject.check.custom is None:
         mounts += evidence_volume.mounts(template)
         mounted += evidence_volume.volumes(template)

@@ -9,7 +9,7 @@ from modelrelease.api import checks as api_checks
 from modelrelease.api import endpoint as endpoints
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.checks import custom, evidence_volume, fidelity, performance, probe, retrieval, subjects
+from modelrelease.checks import custom, evidence_volume, fidelity, kinds, performance, probe, subjects
 from modelrelease.core import portions
 
 STABLE_REQUESTS_PER_SECOND: Final = 2
@@ -55,18 +55,16 @@ def request(subject: subjects.Subject, against: subjects.Opponents) -> str:
         ],
         "recorded": api_checks.ReferenceRole.RECORDED in roles,
         "contract": probe.contract(judging),
-        "gates": _gates(check),
-        "record": check.embedding_parity is not None or check.fidelity is not None,
+        "gates": kinds.gates(check),
+        "record": kinds.of(check).records or asked.generation,
         "deadlineSeconds": max(1, subject.deadline_seconds - subjects.LEAD_SECONDS),
-        "maxRequestsPerSecond": judging.check_template.max_requests_per_second,
     }
+    if kinds.of(check).throttled:
+        question["maxRequestsPerSecond"] = judging.check_template.max_requests_per_second
+    question |= kinds.request(check, pod)
+    if subject.live is not None and check.performance is not None:
+        question["performance"] = performance.seen(question["performance"], subject.live)
     question |= probe.endpoint(judging, check, pod, subjects.host(pod))
-    if check.retrieval is not None:
-        question["retrieval"] = retrieval.terms(check.retrieval)
-    if check.performance is not None:
-        question |= {"performance": performance.load(check.performance, pod), "record": True}
-        # The load is what is asked, and is not throttled.
-        del question["maxRequestsPerSecond"]
     if subject.embedding_space:
         question["embeddingSpace"] = subject.embedding_space
     if against.live is not None:
@@ -82,7 +80,7 @@ def request(subject: subjects.Subject, against: subjects.Opponents) -> str:
     digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
     bound: Object = {
         "schema": "checks.modelrelease.dev/v1",
-        "check": {"name": check.name, "kind": subjects.kind(check), "configDigest": f"sha256:{digest}"},
+        "check": {"name": check.name, "kind": kinds.of(check).word, "configDigest": f"sha256:{digest}"},
         "run": subject.run.name,
         "attempt": subject.attempt,
         "nonce": subject.nonce,
@@ -107,15 +105,3 @@ def _golden_set(asked: portions.Portion) -> Object:
         return {"builtin": asked.builtin}
     digest = asked.golden_set.digest
     return {"path": custom.GOLDEN_PATH} | ({"digest": digest} if digest is not None else {})
-
-
-def _gates(check: api_checks.Check) -> list[Object]:
-    if check.retrieval is not None:
-        return retrieval.gates(check.retrieval)
-    if check.performance is not None:
-        return performance.gates(check.performance)
-    if check.fidelity is not None:
-        return fidelity.gates(check.fidelity)
-    judged = check.embedding_parity or check.repeatability
-    gates = judged.gates if judged is not None else []
-    return [{"metric": gate.metric.value, "max": gate.max} for gate in gates if gate.max is not None]

@@ -10,8 +10,8 @@ from modelrelease.api import checks as api_checks
 from modelrelease.api import constants, reasons
 from modelrelease.api import run as api_run
 from modelrelease.api import verdict as api_verdict
-from modelrelease.checks import custom, evidence, jobs, subjects
-from modelrelease.core import observation
+from modelrelease.checks import accelerator, custom, evidence, jobs, subjects
+from modelrelease.core import accelerators, observation
 
 Object = dict[str, Any]
 
@@ -59,7 +59,9 @@ def _part(run: observation.Run, run_uid: str, job: Object, pods: list[Object]) -
             return _error(part, reasons.CHECK_NO_RESULT, _why(answer, str(error)))
         against = int(said.get(jobs.REFERENCES) or 0) or len(answered.references)
         skipped = not against and _compares(run, check)
-        return _answered(part, answered, evidence.kept_of(job), skipped=skipped)
+        part = _answered(part, answered, evidence.kept_of(job), skipped=skipped)
+        seen = accelerator.noted(said)
+        return accelerators.added(part, seen) if seen is not None else part
     return _unanswered(part, job, pods)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from modelrelease.api import checks as api_checks
 from modelrelease.api import run as api_run
 from modelrelease.checks import evidence_volume
-from modelrelease.core import observation, portions, references
+from modelrelease.core import live_load, observation, portions, references
 
 OUTPUTS_KEY: Final = "outputs.safetensors"
 OWN_KIND: Final = "Job"
@@ -31,6 +31,8 @@ class Subject:
     """Which of the check's portions (:mod:`modelrelease.core.portions`)."""
     embedding_space: str = ""
     """Of the candidate."""
+    live: live_load.Seen | None = None
+    """What was seen of users' requests, where the check asks for it."""
 
     @property
     def deadline_seconds(self) -> int:
@@ -84,21 +86,6 @@ def name(run: str, check: str, attempt: int, pod_uid: str, portion: int = 0) -> 
         return full
     short = hashlib.sha256(full.encode()).hexdigest()[:10]
     return f"{full[: _NAME_MAX - len(short) - 1].rstrip('-.')}-{short}"
-
-
-def kind(check: api_checks.Check) -> str:
-    """Return the kind of a check, in the words of the result contract."""
-    if check.embedding_parity is not None:
-        return "EmbeddingParity"
-    if check.retrieval is not None:
-        return "Retrieval"
-    if check.performance is not None:
-        return "Performance"
-    if check.fidelity is not None:
-        return "Fidelity"
-    if check.custom is not None:
-        return OWN_KIND
-    return "Contract" if check.contract is not None else "Repeatability"
 
 
 def url(pod: observation.Pod) -> str:

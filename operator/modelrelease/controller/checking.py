@@ -1,5 +1,6 @@
 """Starts the Jobs of checks, keeps what they leave, and deletes them."""
 
+import datetime
 import functools
 from collections.abc import Iterable, Mapping
 
@@ -8,6 +9,7 @@ from modelrelease.api import run as api_run
 from modelrelease.checks import evidence, jobs, subjects
 from modelrelease.cluster import act, api, facts, manifests, observe
 from modelrelease.cluster import evidence as cluster_evidence
+from modelrelease.controller import accelerating, live_loads
 from modelrelease.core import observation, target, wanted
 
 
@@ -32,8 +34,10 @@ async def start(
     observed: observation.Observation,
     due: Iterable[wanted.CheckJob],
     settings: jobs.Settings,
+    *,
+    live: live_loads.LiveLoads | None = None,
 ) -> None:
-    """Start the Jobs that are missing."""
+    """Start the Jobs that are missing; `live` tells those that replay a load of users' requests."""
     run = target.active_run(observed)
     raw = look.objects.run(run.name) if run is not None else None
     if run is None or raw is None:
@@ -50,6 +54,9 @@ async def start(
             pod=job.pod,
             portion=job.portion,
             embedding_space=candidate.embedding_space if candidate is not None else "",
+            live=await live.seen(observed, run, declared[job.check], look.objects.owner.namespace, port.now())
+            if live is not None
+            else None,
         )
         await act.start_check(port, jobs.render(subject, subjects.opponents(observed, subject), settings))
 
@@ -65,7 +72,11 @@ def settled(look: observe.Look, observed: observation.Observation) -> tuple[api.
 
 
 async def harvest(
-    port: api.Api, look: observe.Look, observed: observation.Observation, done: Iterable[api.Object]
+    port: api.Api,
+    look: observe.Look,
+    observed: observation.Observation,
+    done: Iterable[api.Object],
+    live: live_loads.LiveLoads | None = None,
 ) -> None:
     """Keep what finished checks left, and delete the Jobs that nobody needs any more.
 
@@ -77,6 +88,8 @@ async def harvest(
         The API server, and what it holds.
     done
         The Jobs that nobody needs (:func:`settled`); one whose evidence is still to be kept stays.
+    live
+        Tells what the GPU of a loaded pod did.
 
     Raises
     ------
@@ -93,22 +106,43 @@ async def harvest(
         own = [job for job in look.objects.jobs if owner.owns(job)]
         for due in evidence.due(owner.uid, own, look.objects.check_pods):
             log = cluster_evidence.Log(due.pod, jobs.CONTAINER, due.finished_time, evidence.LOG_LIMIT_BYTES)
-            plan = functools.partial(_plan, due, release, run.spec.revision)
-            kept = await cluster_evidence.keep(port, due.job, log, plan)
-            if not kept:
+            seen = await _seen(live, look, run, due, port.now())
+            plan = functools.partial(_plan, due, release, run.spec.revision, seen or {})
+            if seen is None or not await cluster_evidence.keep(port, due.job, log, plan):
                 waiting.add(due.job["metadata"]["uid"])
     for job in done:
         if job["metadata"]["uid"] not in waiting:
             await act.delete_job(port, job)
     if waiting:
-        raise api.Unavailable("the log of a finished check can't be read yet")
+        raise api.Unavailable("what a finished check left can't be read yet")
+
+
+async def _seen(
+    live: live_loads.LiveLoads | None,
+    look: observe.Look,
+    run: observation.Run,
+    due: evidence.Due,
+    now: datetime.datetime,
+) -> Mapping[str, str] | None:
+    """Return what the GPU under a finished check's load is noted with, or None while that is to be asked."""
+    labels, said = facts.labels_of(due.job), facts.annotations_of(due.job)
+    check = next((c for c in run.spec.judging.checks if c.name == labels.get(constants.LABEL_CHECK)), None)
+    loaded = next((pod for pod in run.status.checked_pods if pod.uid == said.get(jobs.POD_UID)), None)
+    if live is None or check is None or loaded is None:
+        return {}
+    namespace = look.objects.owner.namespace
+    return await accelerating.notes(live, check, due.load, namespace=namespace, pod=loaded.name, now=now)
 
 
 def _plan(
-    due: evidence.Due, release: Mapping[str, object], revision: str, log: str | None
+    due: evidence.Due,
+    release: Mapping[str, object],
+    revision: str,
+    seen: Mapping[str, str],
+    log: str | None,
 ) -> tuple[api.Objects, Mapping[str, str]]:
     keeping = evidence.keeping(due, log, release, revision)
-    return list(keeping.config_maps), keeping.annotations
+    return list(keeping.config_maps), {**keeping.annotations, **seen}
 
 
 def _settled(runs: Mapping[str, observation.Run], job: api.Object) -> bool:

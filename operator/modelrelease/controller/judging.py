@@ -10,21 +10,23 @@ import collections
 import dataclasses
 import datetime
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from modelrelease.api import endpoint as api_endpoint
-from modelrelease.api import reasons, verdict
+from modelrelease.api import reasons, slo_state, verdict
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
 from modelrelease.controller import clock as clocks
 from modelrelease.controller import loop
-from modelrelease.core import observation, target
-from modelrelease.prometheus import targets
+from modelrelease.core import observation, situation, target
+from modelrelease.prometheus import idle, targets
 
-CONCURRENT: Final = 8
-"""Judgements under way for all releases together."""
+CONCURRENT: Final = 256
+"""Judgements under way for all releases together: they wait for each other's queries, which go out as one."""
 
+PODS_MAX: Final = 64
+"""Of stable, that are asked about before any user meets the candidate."""
 _UNDER_TRAFFIC: Final = frozenset({api_run.Phase.SHIFTING, api_run.Phase.HOLDING})
 
 _log = logging.getLogger(__name__)
@@ -49,14 +51,33 @@ class Subject:
     slos: tuple[api_spec.Slo, ...] = dataclasses.field(compare=False)
     endpoint: api_endpoint.Endpoint = dataclasses.field(compare=False)
     served_name: str | None = dataclasses.field(default=None, compare=False)
+    baseline: tuple[targets.JudgedPod, ...] = dataclasses.field(default=(), compare=False)
+    """The stable pods that the candidate is compared with."""
+    live_since: datetime.datetime | None = dataclasses.field(default=None, compare=False)
+    """When users first met the candidate: evidence against it counts from then on."""
+    share: float = dataclasses.field(default=1.0, compare=False)
+    """Of stable's traffic, that the candidate will take in its first step; before any user meets it."""
+    wait_seconds: float = dataclasses.field(default=0.0, compare=False)
+    """How long evidence will be waited for then."""
+    deadline: float | None = dataclasses.field(default=None, compare=False)
+    """Seconds since the epoch until which evidence is waited for, as far as can be said now."""
+    known: Mapping[str, slo_state.SloState] = dataclasses.field(default_factory=dict, compare=False)
+    """By objective, the evidence that the run has recorded."""
+    idle_times: tuple[idle.Idle, ...] = dataclasses.field(default=(), compare=False)
+    """When no user had reached the pods yet."""
 
     @classmethod
     def of(cls, namespace: str, observed: observation.Observation) -> "Subject | None":
-        """Return what is to be judged now: nothing, unless users meet the pods of a run."""
+        """Return what is to be judged now: nothing, unless users meet the pods of a run.
+
+        While it is checked, what evidence will cost is asked of stable's pods.
+        """
         run = target.active_run(observed)
-        if run is None or run.status.phase not in _UNDER_TRAFFIC or not run.status.live_pods:
+        if run is None or run.status.clock is None or not run.spec.judging.slos:
             return None
-        if run.status.clock is None or not run.spec.judging.slos:
+        if run.status.phase is api_run.Phase.CHECKING:
+            return cls._expected(namespace, observed, run)
+        if run.status.phase not in _UNDER_TRAFFIC or not run.status.live_pods:
             return None
         return cls(
             namespace=namespace,
@@ -65,23 +86,87 @@ class Subject:
             step=run.status.step,
             since=run.status.clock.start_time,
             names=tuple(run.status.live_pods),
-            pods=_judged_pods(observed, run),
+            pods=_judged_pods(observed, run.spec.revision, run.status.live_pods),
+            baseline=_judged_pods(observed, target.stable_of(observed), run.status.baseline_pods),
+            live_since=run.status.live_since,
+            deadline=_deadline(observed, run),
+            known={slo.name: slo.state for slo in run.status.slos if slo.state is not None},
+            slos=tuple(run.spec.judging.slos),
+            endpoint=run.spec.judging.endpoint,
+            served_name=run.spec.judging.model.served_name,
+            idle_times=idle_times(run),
+        )
+
+    @classmethod
+    def _expected(
+        cls, namespace: str, observed: observation.Observation, run: observation.Run
+    ) -> "Subject | None":
+        """Return what will be judged, once the checks have passed: nothing of a first release."""
+        here = situation.Situation.of(observed, run.status.clock.start_time) if run.status.clock else None
+        stable = observed.revisions.get(here.stable or "") if here is not None else None
+        if here is None or stable is None or not here.judged_slos or run.status.clock is None:
+            return None
+        serving = [pod.name for pod in stable.pods if pod.ready and not pod.terminating][:PODS_MAX]
+        steps = run.spec.judging.strategy.steps
+        return cls(
+            namespace=namespace,
+            run=run.name,
+            phase=run.status.phase,
+            step=0,
+            since=run.status.clock.start_time,
+            names=(),
+            pods=(),
+            baseline=_judged_pods(observed, here.stable, serving),
+            share=steps[0].weight / 100 if steps else 1.0,
+            wait_seconds=(steps[0].hold_seconds if steps else here.strategy.bake_seconds)
+            + here.strategy.deadlines.inconclusive_seconds,
             slos=tuple(run.spec.judging.slos),
             endpoint=run.spec.judging.endpoint,
             served_name=run.spec.judging.model.served_name,
         )
 
 
-def _judged_pods(observed: observation.Observation, run: observation.Run) -> tuple[targets.JudgedPod, ...]:
+def idle_times(run: observation.Run) -> tuple[idle.Idle, ...]:
+    """Return when the pods of a run stood idle before its first step, and what our checks sent them then.
+
+    Nothing is said of a run whose pods may have been asked otherwise: a later attempt, a check that was
+    repeated or has not spoken, or one whose requests nobody counts.
+    """
+    status, checks = run.status, run.status.checks
+    if status.step != 1 or status.start_time is None or status.live_since is None or run.spec.attempt > 1:
+        return ()
+    custom = {check.name for check in run.spec.judging.checks if check.custom is not None}
+    asked = [check for check in checks if not check.skipped]
+    ended = [check.completion_time.timestamp() for check in asked if check.completion_time is not None]
+    if len(ended) < len(asked) or any(check.attempt > 1 or check.name in custom for check in asked):
+        return ()
+    live = status.live_since.timestamp()
+    return (
+        idle.Idle(max(ended, default=live), live),
+        idle.Idle(status.start_time.timestamp(), live, own=sum(check.requests for check in asked)),
+    )
+
+
+def _deadline(observed: observation.Observation, run: observation.Run) -> float | None:
+    here = situation.Situation(observed, run, run.status.clock.start_time) if run.status.clock else None
+    if here is None or run.status.clock is None:
+        return None
+    waits = here.hold_seconds + here.strategy.deadlines.inconclusive_seconds
+    return run.status.clock.start_time.timestamp() + run.status.clock.stopped_seconds + waits
+
+
+def _judged_pods(
+    observed: observation.Observation, name: str | None, recorded: Sequence[str]
+) -> tuple[targets.JudgedPod, ...]:
     """Return the recorded pods; one that is gone has counted, and nobody waits for its samples."""
-    revision = observed.revisions.get(run.spec.revision)
+    revision = observed.revisions.get(name or "")
     present = {pod.name: pod for pod in revision.pods} if revision is not None else {}
     judged = []
-    for name in run.status.live_pods:
-        pod = present.get(name)
+    for pod_name in recorded:
+        pod = present.get(pod_name)
         started = pod.scheduled_time.timestamp() if pod is not None and pod.scheduled_time else None
         serving = pod is not None and pod.ready and not pod.terminating
-        judged.append(targets.JudgedPod(name, started, serving))
+        judged.append(targets.JudgedPod(pod_name, started, serving))
     return tuple(judged)
 
 

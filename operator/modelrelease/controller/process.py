@@ -19,6 +19,7 @@ from modelrelease.controller import (
     handlers,
     health,
     judging,
+    live_loads,
     loop,
     settings,
     slos,
@@ -42,10 +43,12 @@ async def run(configured: settings.Settings) -> int:
         await client.configuration(kubeconfig()), clock.monotonic, count=metrics.request
     )
     judge = slos.PrometheusJudge(configured.prometheus, clock.monotonic)
+    live = live_loads.LiveLoads(configured.prometheus, clock.monotonic)
     try:
-        return await _serve(configured, port, judge, metrics=metrics, clock=clock, stop=stop)
+        return await _serve(configured, port, judge, live=live, metrics=metrics, clock=clock, stop=stop)
     finally:
         judge.close()
+        live.close()
         await port.close()
 
 
@@ -62,6 +65,7 @@ async def _serve(
     port: api.Api,
     judge: slos.PrometheusJudge,
     *,
+    live: live_loads.LiveLoads,
     metrics: telemetry.Telemetry,
     clock: clocks.Clock,
     stop: asyncio.Event,
@@ -94,8 +98,9 @@ async def _serve(
                 judge, clock=clock, interval_seconds=configured.intervals.judging_seconds
             ),
             unknown_source=judge.unknown_source,
-            checks=jobs.Settings(image=configured.checks_image),
+            checks=jobs.Settings(image=configured.checks_image, torch_image=configured.checks_torch_image),
             report=metrics,
+            live=live,
         )
     )
     operator = loop.Operator(

@@ -17,6 +17,16 @@ PATH_VARIABLE: Final = "MODELRELEASE_CONFIG"
 PATH_DEFAULT: Final = Path("/etc/modelrelease/config.yaml")
 PREFIX: Final = "MODELRELEASE_"
 
+_SCALARS: Final = (
+    "checks_image",
+    "checks_torch_image",
+    "namespaces",
+    "log_level",
+    "health_host",
+    "health_port",
+)
+"""What the environment can say too."""
+
 Interval = Annotated[float, pydantic.Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
@@ -52,6 +62,8 @@ class Settings(_Section):
 
     checks_image: Annotated[str, pydantic.Field(min_length=1, max_length=512)]
     """Image of the check Jobs, as the cluster's nodes pull it."""
+    checks_torch_image: Annotated[str, pydantic.Field(max_length=512)] = ""
+    """The same, of checks that run a model themselves; only they need it."""
     namespaces: Annotated[tuple[base.DnsLabel, ...], pydantic.Field(max_length=100)] = ()
     """Which namespaces are served; empty for all of them."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -79,13 +91,16 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     variables = os.environ if environment is None else environment
     said = _read(variables) | _overrides(variables)
     try:
-        return Settings.model_validate(said)
+        found = Settings.model_validate(said)
     except pydantic.ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise SettingsError(problems) from error
+    if (missing := found.prometheus.missing()) is not None:
+        raise SettingsError(missing)
+    return found
 
 
 def _read(variables: Mapping[str, str]) -> dict[str, Any]:
@@ -104,7 +119,7 @@ def _read(variables: Mapping[str, str]) -> dict[str, Any]:
 
 def _overrides(variables: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in ("checks_image", "namespaces", "log_level", "health_host", "health_port"):
+    for name in _SCALARS:
         value = variables.get(PREFIX + name.upper())
         if value is None:
             continue

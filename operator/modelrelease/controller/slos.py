@@ -2,20 +2,18 @@
 
 import datetime
 import decimal
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from concurrent import futures
-from typing import Final
 
 from modelrelease.api import reasons, verdict
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.controller import judging
+from modelrelease.controller import comparing, expecting, judging
 from modelrelease.core import observation
-from modelrelease.prometheus import client, runtimes, slis, sources
-from modelrelease.slo import burn, objectives
-
-THREADS: Final = 4
-"""For each source, so that one that hangs takes none from another."""
+from modelrelease.prometheus import client, series, slis, sources, targets
+from modelrelease.slo import arms, burn, objectives, state
+from modelrelease.slo import observation as slo_observation
 
 
 class PrometheusJudge:
@@ -32,7 +30,9 @@ class PrometheusJudge:
     def __init__(self, known: sources.Sources, monotonic: Callable[[], float]) -> None:
         self._known = known
         self._pools = {
-            source.name: futures.ThreadPoolExecutor(THREADS, thread_name_prefix=f"prometheus-{source.name}")
+            source.name: futures.ThreadPoolExecutor(
+                source.concurrency, thread_name_prefix=f"prometheus-{source.name}"
+            )
             for source in known.sources
         }
         self._clients = {
@@ -69,17 +69,47 @@ class PrometheusJudge:
                 observed_time=now,
             )
         objective = objective_of(slo)
-        seen = await slis.observe(
+        observe = functools.partial(
+            slis.observe,
             self._clients[slo.source],
-            runtimes.RUNTIMES[subject.endpoint.runtime],
+            series.of(slo, subject.endpoint),
             _path(subject, slo),
             objective,
             namespace=subject.namespace,
-            pods=subject.pods,
-            live_since=subject.since.timestamp(),
-            now=now.timestamp(),
         )
-        judged = burn.judge(objective, seen, now.timestamp(), subject.since.timestamp())
+
+        async def of(pods: Sequence[targets.JudgedPod], since: float, until: float) -> comparing.Observed:
+            return await observe(pods=pods, live_since=since, now=until)
+
+        if subject.phase is api_run.Phase.CHECKING:
+            return await expecting.before_traffic(objective, of, subject, now)
+        known = subject.known.get(slo.name)
+        step, until = subject.since.timestamp(), now.timestamp()
+        begun = known.through if known is not None else (subject.live_since or subject.since).timestamp()
+        seen = await observe(
+            pods=subject.pods, live_since=min(step, begun), now=until, idle_times=subject.idle_times
+        )
+        beside: arms.Baseline | slo_observation.SliFailure = arms.Baseline()
+        if isinstance(seen, slo_observation.SliObservation):
+            if known is None:
+                known = state.begin(begun, seen.interval)
+            beside = await comparing.baseline(
+                of,
+                subject.baseline,
+                known,
+                since=min(step, begun),
+                now=until,
+                record=subject.phase is api_run.Phase.HOLDING,
+            )
+        judged = burn.judge(
+            objective,
+            seen,
+            until,
+            step,
+            baseline=beside,
+            known=known,
+            judged_together=len(subject.slos),
+        )
         return api_run.SloStatus(
             name=slo.name,
             verdict=judged.verdict,
@@ -88,18 +118,23 @@ class PrometheusJudge:
             requests=judged.total,
             bad=judged.bad,
             observed_time=now,
+            state=judged.state,
+            feasibility=expecting.feasibility_of(objective, judged, beside, subject, until),
         )
 
 
 def objective_of(slo: api_spec.Slo) -> objectives.Objective:
     """Return what a declared SLO asks for."""
-    latency = slo.latency
+    threshold = series.threshold_milliseconds(slo)
+    wording = series.wording(slo)
     return objectives.Objective(
         name=slo.name,
-        kind=objectives.Kind.AVAILABILITY if latency is None else objectives.Kind.LATENCY,
+        kind=objectives.Kind.AVAILABILITY if threshold is None else objectives.Kind.LATENCY,
         objective_percent=decimal.Decimal(slo.objective),
-        threshold_seconds=None if latency is None else latency.threshold_milliseconds / 1000,
+        threshold_seconds=None if threshold is None else threshold / 1000,
         minimum_requests=slo.minimum_requests,
+        events=wording.events,
+        wrong=wording.wrong,
     )
 
 
