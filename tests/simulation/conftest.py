@@ -13,7 +13,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     turns = int(os.environ.get("SIMULATION_TURNS", "50000"))
     parser.addoption("--turns", type=int, default=turns, help="how many turns are simulated at least")
     parser.addoption("--first-seed", type=int, default=0, help="where the seeds begin")
-    parser.addoption("--seed", type=int, default=None, help="replay the life of this seed alone")
+    parser.addoption("--seed", type=int, default=0, help="which life `-k replay` lives")
 
 
 @pytest.fixture(autouse=True)

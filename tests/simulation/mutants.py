@@ -7,9 +7,11 @@ from typing import Any, Final
 from unittest import mock
 
 from modelrelease.api import run as api_run
+from modelrelease.api import spec as api_spec
 from modelrelease.api import verdict
 from modelrelease.core import (
     artifacts,
+    infeasible,
     judgement,
     lifecycle,
     observation,
@@ -148,6 +150,9 @@ def _mixed_spaces(stack: contextlib.ExitStack) -> None:
 MUTANTS: Final[dict[str, Patch]] = {
     "pin S without a Ready pod": _replace(traffic, "_never_empty", _pinned),
     "promote without a Pass of the SLOs": _replace(judgement, "slos_pass", lambda here: True),
+    "too little traffic is a Pass": _replace(
+        infeasible, "policy", lambda here, name: api_spec.WhenInfeasible.SKIP
+    ),
     "NoData is a Pass": _replace(core_verdict, "gate_slos", _no_data_passes()),
     "traffic while Checking": _replace(traffic, "_traffic", _checking_is_live()),
     "pin C before it can serve": _replace(traffic, "_final_traffic", _pin_early),

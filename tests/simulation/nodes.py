@@ -2,7 +2,8 @@
 
 How a pod behaves follows from its image, so that a revision is good or bad for good: ``good``, ``slow``,
 ``crash``, ``hungry`` (asks for more than any node has), ``casing`` (parity fails), ``burn`` (its SLO fails),
-``mute``, ``shaky`` and ``quiet`` (its SLO has no data, breaks at times, or has too few requests at first),
+``mute``, ``shaky``, ``quiet`` and ``scarce`` (its SLO has no data, breaks at times, has too few requests at
+first, or for ever),
 ``tampered`` (the model's files are not the pinned ones, where some are mounted).
 How long something takes follows from the seed and the object's name, so that a life with one event less is
 otherwise the same.

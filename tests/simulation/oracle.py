@@ -5,7 +5,7 @@ import dataclasses
 import datetime
 from collections.abc import Sequence
 
-from modelrelease.api import reasons, verdict
+from modelrelease.api import reasons, slo_state, verdict
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
 from modelrelease.controller import judging
@@ -17,6 +17,7 @@ Verdict = verdict.Verdict
 WARM_SECONDS = 5.0
 """Until then there are too few requests."""
 QUIET_SECONDS = 90.0
+SCARCE = slo_state.SloFeasibility(reachable=False, message="nobody asks")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,7 +60,19 @@ class Oracle:
         if outage == "nodata":
             return self._say(subject, slo, now, Verdict.NO_DATA, "NoSamples")
         behaviour = self._behaviour(subject)
+        if subject.phase is api_run.Phase.CHECKING:
+            # What is said before traffic is no verdict, and is not noted as one.
+            costs = SCARCE if behaviour == "scarce" else None
+            return api_run.SloStatus(
+                name=slo.name,
+                verdict=Verdict.NO_DATA,
+                reason=reasons.NOT_LIVE,
+                observed_time=now,
+                feasibility=costs,
+            )
         seconds = (now - subject.since).total_seconds()
+        if behaviour == "scarce":
+            return self._say(subject, slo, now, Verdict.NO_DATA, reasons.TOO_FEW_REQUESTS, feasibility=SCARCE)
         if behaviour == "mute":
             return self._say(subject, slo, now, Verdict.NO_DATA, "NoSamples")
         if seconds < (QUIET_SECONDS if behaviour == "quiet" else WARM_SECONDS):
@@ -84,8 +97,15 @@ class Oracle:
         now: datetime.datetime,
         found: verdict.Verdict,
         reason: str,
+        *,
+        feasibility: slo_state.SloFeasibility | None = None,
     ) -> api_run.SloStatus:
         self.said.append(Said(self._server.seconds(), subject.run, subject.step, slo.name, found))
         return api_run.SloStatus(
-            name=slo.name, verdict=found, reason=reason, message="as simulated", observed_time=now
+            name=slo.name,
+            verdict=found,
+            reason=reason,
+            message="as simulated",
+            observed_time=now,
+            feasibility=feasibility,
         )

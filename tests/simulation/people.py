@@ -59,7 +59,14 @@ def manifest(setup: Setup) -> api.Object:
                 },
             },
             "checkTemplate": {"activeDeadlineSeconds": 60},
-            "slos": [{"name": "availability", "objective": "99", "availability": {}}]
+            "slos": [
+                {
+                    "name": "availability",
+                    "objective": "99",
+                    "availability": {},
+                    "whenInfeasible": setup.get("scarce", "Hold"),
+                }
+            ]
             if setup["slos"]
             else [],
             "enforcement": setup["enforcement"],
@@ -233,11 +240,24 @@ class People:
             }
             self.override("retry", entry)
 
+    def cancel(self) -> None:
+        """End the attempt that is under way."""
+        last = next(reversed(self.runs()), None)
+        if last:
+            ended = {"revision": last["spec"]["revision"], "attempt": last["spec"]["attempt"]}
+            self.override("cancelled", ended | {"reason": WHY})
+
+    def debug(self, seconds: int) -> None:
+        """Keep the canary, should it fail."""
+        revision = self.who("candidate")
+        if revision:
+            self.override("debug", {"revision": revision, "seconds": seconds, "reason": WHY})
+
     def scale(self, replicas: int) -> None:
         """Change replicas, as an autoscaler does."""
         self.edit({"replicas": replicas})
 
-    def budget(self, surge: int, unavailable: int) -> None:
+    def budget(self, surge: int | str, unavailable: int | str) -> None:
         """Change the pod budget."""
         self.edit({"strategy": {"maxSurge": surge, "maxUnavailable": unavailable}})
 

@@ -59,6 +59,7 @@ LIVES: Final[dict[str, script.Life]] = {
     ),
     "promote without a Pass of the SLOs": life(_commit("quiet")),
     "NoData is a Pass": life(_commit("quiet")),
+    "too little traffic is a Pass": life(_commit("scarce")),
     "traffic while Checking": life(_commit("good")),
     "pin C before it can serve": life(_commit("slow"), replicas=4),
     "the hold counts from the run's start": life(_commit("good")),

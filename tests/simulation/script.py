@@ -88,6 +88,38 @@ def _enriched(life: Life) -> Life:
         if event.verb == "commit" and spaces and chance.random() < 0.4:
             args["space"] = "elsewhere"
         events.append(dataclasses.replace(event, args=args))
+    return _with_shares(_with_scarce(dataclasses.replace(life, setup=setup, events=tuple(events))))
+
+
+def _with_scarce(life: Life) -> Life:
+    """Add revisions that nobody asks enough to judge them, likewise."""
+    chance = random.Random(f"{life.seed}/scarce")
+    setup = dict(life.setup) | {"scarce": chance.choice(["Hold", "Hold", "Skip", "RollBack"])}
+    events = []
+    for event in life.events:
+        args = dict(event.args)
+        if event.verb == "commit" and chance.random() < 0.15:
+            args["behaviour"] = "scarce"
+        if event.verb == "approve" and chance.random() < 0.4:
+            args["stage"] = "Infeasible"
+        events.append(dataclasses.replace(event, args=args))
+    return dataclasses.replace(life, setup=setup, events=tuple(events))
+
+
+def _with_shares(life: Life) -> Life:
+    """Say some pod budgets in percent, likewise."""
+    chance = random.Random(f"{life.seed}/shares")
+
+    def share() -> dict[str, Any]:
+        return {"surge": chance.choice([0, "25%", "60%"]), "unavailable": chance.choice([1, "25%", "60%"])}
+
+    setup = dict(life.setup) | ({"canary": 1, **share()} if chance.random() < 0.2 else {})
+    events = [
+        dataclasses.replace(event, args=share())
+        if event.verb == "budget" and chance.random() < 0.5
+        else event
+        for event in life.events
+    ]
     return dataclasses.replace(life, setup=setup, events=tuple(events))
 
 

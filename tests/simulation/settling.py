@@ -73,14 +73,25 @@ def _may_wait(view: View, run: api.Object) -> bool:
     if phase in {"Starting", "Checking"} and view.crosses(spec["revision"], spec.get("stable")):
         # A cut-over is a person's: until then nothing moves.
         return phase == "Starting" or _checked(view, run)
+    if phase == "Starting":
+        return spec.get("mode") == "Fast" and approval == "BeforeFull" and _asks(view)
     if phase == "Checking":
         return _checked(view, run) and (approval != "None" or not status.get("outputs"))
     if phase != "Holding":
         return False
     if judging["slos"] and view.behaviour(spec["revision"]) == "mute":
         return bool(judging["onInconclusive"] == "Hold")
+    if judging["slos"] and view.behaviour(spec["revision"]) == "scarce":
+        slo = judging["slos"][0]
+        return slo.get("whenInfeasible", "Hold") == "Hold" and not view.not_waited_for(spec["revision"], slo)
     passing = all(slo["verdict"] == "Pass" for slo in status.get("slos") or ())
     return passing and approval == "BeforeFull" and status["step"] == len(judging["strategy"]["steps"])
+
+
+def _asks(view: View) -> bool:
+    """Return whether the release says that it waits for a person."""
+    said = (view.release or {}).get("status", {}).get("conditions") or ()
+    return any(entry["type"] == "Paused" and entry["reason"] == "AwaitingApproval" for entry in said)
 
 
 def _checked(view: View, run: api.Object) -> bool:

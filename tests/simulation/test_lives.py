@@ -24,8 +24,6 @@ def test_no_life_breaks_an_invariant(request: pytest.FixtureRequest, block: int)
 def test_replay(request: pytest.FixtureRequest):
     """``pytest tests/simulation -k replay --seed N``."""
     seed = request.config.getoption("--seed")
-    if seed is None:
-        pytest.skip("no --seed")
     life = script.generate(seed)
     lived = world.live(life)
     assert not lived.problem, f"{life}\n{lived.problem}"
@@ -130,3 +128,23 @@ def test_a_teams_own_check_gates_and_a_pace_is_recorded_for_the_next_release():
 def test_an_own_check_that_fails_ends_the_release_before_any_user_meets_it():
     problem, said = told((60.0, "commit", {"behaviour": "casing", "number": 1}), checks=OWN)
     assert (problem, said) == ("", {"Ready": "ServingStable", "Stalled": "CheckFailed"})
+
+
+SCARCE = {"behaviour": "scarce", "number": 1}
+APPROVED = (250.0, "approve", {"stage": "Infeasible"})
+
+
+@pytest.mark.parametrize(
+    ("policy", "events", "expected"),
+    [
+        ("Hold", (), {"Ready": "ServingStable", "Paused": "SloInfeasible"}),
+        ("Hold", (APPROVED,), {"Ready": "ServingStable"}),
+        ("Skip", (), {"Ready": "ServingStable"}),
+        ("RollBack", (), {"Ready": "ServingStable", "Stalled": "SloInfeasible"}),
+    ],
+)
+def test_too_little_traffic_holds_until_a_person_approves_unless_it_is_declared_otherwise(
+    policy: str, events: tuple[Any, ...], expected: dict[str, str]
+):
+    problem, said = told((60.0, "commit", SCARCE), *events, scarce=policy, seconds=400.0)
+    assert (problem, said) == ("", expected)

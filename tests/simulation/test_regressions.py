@@ -33,6 +33,15 @@ LIVES: Final[dict[str, script.Life]] = {
         steps=[],
         seconds=400.0,
     ),
+    # A return to a revision of the window waited for an approval, and said that it starts.
+    "a quick return waits for an approval": plots.life(
+        (60.0, "commit", {"behaviour": "good", "number": 1}),
+        (80.0, "approve", {"stage": "BeforeFull"}),
+        (300.0, "revert", {"who": "previous"}),
+        approval="BeforeFull",
+        steps=[],
+        seconds=500.0,
+    ),
     # Promoted although no pod had served for a second of its bake.
     "scaled to zero in a run": plots.life(
         (60.0, "commit", {"behaviour": "good", "number": 1}),
@@ -57,3 +66,8 @@ def test_it_does_not_happen_again(name: str):
 @pytest.mark.parametrize("seed", [14, 25, 43, 44, 66, 68, 91, 117, 165, 202])
 def test_a_seed_that_has_failed(seed: int):
     assert world.live(script.generate(seed, plain=True)).problem == ""
+
+
+@pytest.mark.parametrize("seed", [23, 50026])
+def test_a_seed_of_today_that_has_failed(seed: int):
+    assert world.live(script.generate(seed)).problem == ""

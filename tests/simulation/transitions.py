@@ -245,6 +245,8 @@ class Transitions:
         for slo in run["spec"]["judging"]["slos"]:
             if self._view.excused(revision, slo["name"], run):
                 continue
+            if self._view.behaviour(revision) == "scarce" and self._view.not_waited_for(revision, slo):
+                continue
             said = [s for s in self._prometheus.said if (s.run, s.step, s.slo) == (name, step, slo["name"])]
             last = said[-1] if said else None
             if last is None or last.at < self._view.now() - JUDGED_SECONDS:

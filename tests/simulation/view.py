@@ -4,6 +4,8 @@ Nothing here asks the operator: a mistake of the product can't hide itself.
 """
 
 import dataclasses
+import fractions
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -70,12 +72,12 @@ class View:
     def _note_release(self, release: api.Object) -> None:
         spec = release["spec"]
         strategy = spec.get("strategy") or {}
-        budget = Budget(
-            self.now(),
-            spec.get("replicas", 1),
-            strategy.get("maxSurge", 1),
-            strategy.get("maxUnavailable", 0),
-        )
+        replicas = spec.get("replicas", 1)
+        # As of a Deployment: a share of pods is rounded up where it allows more, down where it allows fewer,
+        # and what would allow neither allows one fewer.
+        surge = math.ceil(_pods(strategy.get("maxSurge", 1), replicas))
+        unavailable = math.floor(_pods(strategy.get("maxUnavailable", 0), replicas))
+        budget = Budget(self.now(), replicas, surge, unavailable if surge or unavailable else 1)
         if not self.budgets or dataclasses.replace(budget, since=self.budgets[-1].since) != self.budgets[-1]:
             self.budgets.append(budget)
         override = spec.get("override") or {}
@@ -121,6 +123,13 @@ class View:
                 (o.get("forced") or {}).get("revision") == revision
                 or any(w["revision"] == revision and w["check"] == check for w in o.get("waivers") or ())
             )
+        )
+
+    def not_waited_for(self, revision: str, slo: Mapping[str, Any]) -> bool:
+        """Return whether an SLO with too little traffic is skipped: as declared, or by an approval."""
+        entry = {"revision": revision, "stage": "Infeasible"}
+        return slo.get("whenInfeasible") == "Skip" or self.said(
+            lambda o: any(entry.items() <= approval.items() for approval in o.get("approvals") or ())
         )
 
     def shaken(self) -> int:
@@ -233,6 +242,13 @@ class View:
     def active(self) -> api.Object | None:
         """Return the newest run that is not Done."""
         return next((run for run in reversed(self.runs()) if phase_of(run) != "Done"), None)
+
+
+def _pods(said: int | str, replicas: int) -> fractions.Fraction:
+    """Return the pods of a number, or of a share of the replicas; exact."""
+    if isinstance(said, int):
+        return fractions.Fraction(said)
+    return fractions.Fraction(int(said.removesuffix("%")) * replicas, 100)
 
 
 def revision_of(obj: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from modelrelease.api import checks as api_checks
 from modelrelease.api import reasons, verdict
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.core import observation, references
+from modelrelease.core import attempts, comparison, infeasible, observation, portions, references
 from modelrelease.core import verdict as core_verdict
 from modelrelease.core.situation import Situation
 
@@ -36,11 +36,19 @@ def record(here: Situation) -> api_run.RunStatus | None:
             update["checks"] = list(checks)
             update |= _recorded(here)
     slos = latest_slos(here)
-    if here.status.phase is api_run.Phase.HOLDING and _words(slos) != _words(here.status.slos):
+    if here.status.phase is api_run.Phase.CHECKING and _costs(slos) != _costs(here.status.slos):
+        update["slos"] = slos
+    holding = here.status.phase is api_run.Phase.HOLDING
+    if holding and (
+        _words(slos) != _words(here.status.slos) or comparison.record_due(slos, here.status.slos)
+    ):
         update["slos"] = slos
     live = _live_pods(here)
     if live != here.status.live_pods:
         update["live_pods"] = live
+    beside = comparison.baseline_pods(here) if here.judged_slos else []
+    if beside != here.status.baseline_pods:
+        update["baseline_pods"] = beside
     return here.status.model_copy(update=update) if update else None
 
 
@@ -64,6 +72,11 @@ def _spoken(checks: Iterable[api_run.CheckStatus]) -> list[api_run.CheckStatus]:
 
 def _words(slos: Iterable[api_run.SloStatus]) -> dict[str, tuple[str, str]]:
     return {slo.name: (slo.verdict, slo.reason) for slo in slos}
+
+
+def _costs(slos: Iterable[api_run.SloStatus]) -> dict[str, bool]:
+    """Return which objectives can pass in time, of those of which it is known."""
+    return {slo.name: slo.feasibility.reachable for slo in slos if slo.feasibility is not None}
 
 
 def _live_pods(here: Situation) -> list[str]:
@@ -100,7 +113,7 @@ def retried(here: Situation) -> list[api_run.CheckStatus] | None:
     for index, status in enumerate(here.status.checks):
         if not unfinished(here, status) or (due := retry_time(status)) is None or here.now < due:
             continue
-        again = api_run.CheckStatus(name=status.name, attempt=status.attempt + 1)
+        again = attempts.following(status)
         return [*here.status.checks[:index], again, *here.status.checks[index + 1 :]]
     return None
 
@@ -113,12 +126,16 @@ def unfinished(here: Situation, status: api_run.CheckStatus) -> bool:
     if here.observing or status.name in here.waived or (status.verdict is None and not status.skipped):
         return False
     if status.verdict not in {None, Verdict.PASS, Verdict.FAIL} and _decides(here, status):
-        return True
+        return not _exhausted(here, status)
     return status.verdict is not Verdict.FAIL and status.name in _unstored(here)
 
 
 def _decides(here: Situation, status: api_run.CheckStatus) -> bool:
     return any(check.name == status.name and _gates(here, check) for check in here.required_checks)
+
+
+def _exhausted(here: Situation, status: api_run.CheckStatus) -> bool:
+    return any(c.name == status.name and attempts.exhausted(c, status) for c in here.required_checks)
 
 
 def retry_time(status: api_run.CheckStatus) -> datetime.datetime | None:
@@ -190,21 +207,21 @@ def _unstored(here: Situation) -> frozenset[str]:
     """Return the checks whose outputs must be durable and are not, every shard of them.
 
     Those that are only reported, or waived, hold nothing up while another one records; where there is no
-    other, what they have recorded is enough. A record of performance or of images is waited for where it
-    gates.
+    other, what they have recorded is enough. A record of a measurement is waited for where it gates.
     """
     parity = [check for check in here.required_checks if check.embedding_parity is not None]
     gating = [check for check in parity if _gates(here, check)]
+    told = {check.name: portions.told(here.run.spec.judging, check) for check in here.required_checks}
     measured = [
         check
         for check in here.required_checks
-        if (check.performance is not None or check.fidelity is not None) and _gates(here, check)
+        if (check.kind in references.MEASURED or told[check.name]) and _gates(here, check)
     ]
     stored = {(known.check, known.portion) for known in here.status.recorded}
     whole = frozenset(
         check.name
         for check in (*parity, *measured)
-        if all((check.name, index) in stored for index in here.portions(check))
+        if all((check.name, index) in stored for index in told[check.name] or here.portions(check))
     )
     older = here.status.outputs is not None and not here.status.recorded
     if older:
@@ -224,7 +241,8 @@ def _gates(here: Situation, check: api_checks.Check) -> bool:
 def latest_slos(here: Situation) -> list[api_run.SloStatus]:
     """Return every objective's last judgement: this turn's, else the persisted one."""
     fresh = {slo.name: slo for slo in here.observed.slos}
-    known = {slo.name: slo for slo in here.status.slos}
+    checking = here.status.phase is api_run.Phase.CHECKING
+    known = {slo.name: slo for slo in here.status.slos if checking or slo.reason != reasons.NOT_LIVE}
     return [
         found for slo in here.judged_slos if (found := fresh.get(slo.name, known.get(slo.name))) is not None
     ]
@@ -232,9 +250,10 @@ def latest_slos(here: Situation) -> list[api_run.SloStatus]:
 
 def slos_pass(here: Situation) -> bool:
     """Return whether every objective passes now. One that was not judged in this turn has not passed."""
-    return core_verdict.gate_slos(
-        here.judged_slos, here.observed.slos, waived=here.waived, observing=here.observing
-    ).passed
+    # Only of those that were judged in this turn: one that is not waited for must not have failed.
+    fresh = list(here.observed.slos)
+    excused = here.waived | infeasible.excused(here, fresh)
+    return core_verdict.gate_slos(here.judged_slos, fresh, waived=excused, observing=here.observing).passed
 
 
 def _silences(slo: api_run.SloStatus) -> bool:
@@ -277,6 +296,8 @@ def expired(here: Situation) -> Expired | None:
         return None
     on_error, on_inconclusive = here.judging.on_error, here.judging.on_inconclusive
     policy = on_error if overdue.reason in _ERROR_REASONS else on_inconclusive
+    if overdue.reason == reasons.SLO_INFEASIBLE:
+        policy = infeasible.end(here, latest_slos(here))
     if policy is api_spec.Policy.HOLD:
         return None
     return Expired(api_run.Outcome.ROLLED_BACK, overdue)
@@ -299,6 +320,13 @@ def overdue_evidence(here: Situation) -> observation.Problem | None:
 def _overdue_check(here: Situation) -> observation.Problem | None:
     seconds = here.strategy.deadlines.check_seconds
     gate = _gate(here, here.required_checks)
+    last = next((s for s in here.latest_checks if s.name == gate.unresolved and _exhausted(here, s)), None)
+    if last is not None:
+        return observation.Problem(
+            reasons.CHECK_DEADLINE,
+            f"{last.name} could not decide in {attempts.LOOKS} attempts, "
+            f"it said {last.verdict}: {last.message}",
+        )
     if here.elapsed() < seconds or (gate.passed and outputs_stored(here)):
         return None
     if gate.passed:
@@ -319,7 +347,8 @@ def _overdue_check(here: Situation) -> observation.Problem | None:
 def _overdue_slo(here: Situation) -> observation.Problem | None:
     deadlines = here.strategy.deadlines
     for slo in latest_slos(here):
-        if slo.verdict in {Verdict.PASS, Verdict.FAIL} or slo.name in here.waived:
+        decided = slo.verdict in {Verdict.PASS, Verdict.FAIL}
+        if decided or slo.name in here.waived or infeasible.infeasible(here, slo):
             continue
         if _silences(slo):
             since = here.status.silent_since or here.now
@@ -332,4 +361,4 @@ def _overdue_slo(here: Situation) -> observation.Problem | None:
         }.get(slo.verdict, (deadlines.inconclusive_seconds, reasons.INCONCLUSIVE_DEADLINE))
         if waited >= limit:
             return observation.Problem(reason, f"{slo.name} is {slo.verdict} for {limit} s: {slo.message}")
-    return None
+    return infeasible.problem(here, latest_slos(here))

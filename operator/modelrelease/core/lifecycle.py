@@ -73,7 +73,7 @@ def _over(here: Situation) -> Next:
 def _abort(here: Situation) -> Next:
     if here.status.phase is Phase.RETURNING:
         return None
-    for guard in (_rejected, _failed, _not_wanted, _superseded, _rejudged, _exposed, _overdue):
+    for guard in (_rejected, _cancelled, _failed, _not_wanted, _superseded, _rejudged, _exposed, _overdue):
         following = guard(here)
         if following is not None:
             return following
@@ -87,6 +87,14 @@ def _rejected(here: Situation) -> Next:
         entry.reason for entry in here.observed.release.override.rejected if entry.revision == here.candidate
     )
     return _return(here, Outcome.REJECTED, reasons.REJECTED, reasons.sentence(reason))
+
+
+def _cancelled(here: Situation) -> Next:
+    """End the run as a person asks; a Reload is a return, which nobody holds up."""
+    entry = target.cancelled(here.observed, here.candidate)
+    if entry is None or here.run.spec.attempt > entry.attempt or here.run.spec.mode is Mode.RELOAD:
+        return None
+    return _return(here, Outcome.CANCELLED, reasons.CANCELLED, reasons.sentence(entry.reason))
 
 
 def _failed(here: Situation) -> Next:
@@ -258,7 +266,7 @@ def _starting(here: Situation) -> Next:
     if pods.yield_needed(here.stable_pods, here.now):
         # It is Ready still: only a turn without a transition takes its pods away.
         return None
-    ready = pods.warm(here.observed.revisions[here.candidate], here.strategy.canary.warmup_seconds, here.now)
+    ready = here.warm_pods
     if len(ready) < here.canary_replicas or (here.crosses_space and here.run.spec.mode is Mode.FAST):
         return None
     if here.run.spec.mode is Mode.FAST:
@@ -335,11 +343,19 @@ def _promote(here: Situation, reason: str) -> api_run.RunStatus:
             "silent_since": None,
             "outcome": Outcome.PROMOTED,
             "reason": reason,
-            "message": f"{here.candidate} is stable.",
+            "message": reasons.promoted(here.candidate, _words(here))[:1024],
             "slos": judgement.latest_slos(here),
             "completion_time": here.now,
         }
     )
+
+
+def _words(here: Situation) -> list[str]:
+    """Return the words of people without which it may not have been promoted: the run remembers them."""
+    override, candidate = here.observed.release.override, here.candidate
+    forced = [f"forced: {one.reason}" for one in [override.forced] if one and one.revision == candidate]
+    waived = [f"{one.check} waived: {one.reason}" for one in override.waivers if one.revision == candidate]
+    return forced + waived
 
 
 def _returning(here: Situation) -> Next:

@@ -13,6 +13,9 @@ from modelrelease.core import observation, portions
 Role = api_checks.ReferenceRole
 _LOAD: Final = {"arrivals", "concurrency", "requests_per_second", "inputs_per_request", "mix"}
 """What two measurements of performance must have in common."""
+_GENERATION: Final = f"sha256:{hashlib.sha256(b'Generation').hexdigest()}"
+MEASURED: Final = frozenset({"performance", "fidelity", "internals"})
+"""Kinds whose records are of their own terms, and no outputs that other checks could compare with."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,17 +50,19 @@ def recorded(
         Names stable, and the revision whose vector space has the anchor.
     check
         Parity names the roles; a contract compares token ids with everybody's; retrieval compares what is
-        found with what Stable finds, performance with what Stable did, fidelity with what it drew;
-        repeatability needs nobody.
+        found with what Stable finds, performance with what Stable did, fidelity with what it drew,
+        internals with what happened inside; repeatability needs nobody.
     portion
         Which of the check's portions (:mod:`modelrelease.core.portions`).
     """
-    roles = _roles(check)
+    asked = portions.portions(run.spec.judging, check)[portion]
+    roles = (Role.STABLE,) if asked.generation else _roles(check)
     candidate = observed.revisions.get(run.spec.revision)
     space = candidate.embedding_space if candidate is not None else ""
     stable = observed.revisions.get(run.spec.stable or "")
     anchor = next((r for r in observed.revisions.values() if space and r.anchor_of == space), None)
-    found = {Role.STABLE: stable if _comparable(check, stable, candidate) else None, Role.ANCHOR: anchor}
+    comparable = asked.generation or _comparable(check, stable, candidate)
+    found = {Role.STABLE: stable if comparable else None, Role.ANCHOR: anchor}
     return tuple(
         Recorded(role, revision.name, outputs, _class_of(revision, run))
         for role in roles
@@ -78,8 +83,9 @@ def live_stable(
     observed: observation.Observation, run: observation.Run, check: api_checks.Check
 ) -> LiveStable | None:
     """Return the pod of stable that a check may ask, or None where there is none to ask or compare with."""
-    if check.contract is not None or check.performance is not None or Role.STABLE not in _roles(check):
-        # Under users' load stable's pace says nothing of its own, and a replay would cost its users.
+    if check.kind in {"contract", "performance", "internals"} or Role.STABLE not in _roles(check):
+        # Under users' load stable's pace says nothing of its own, and a replay would cost its users; what
+        # happens inside no pod of stable tells.
         return None
     stable = observed.revisions.get(run.spec.stable or "")
     if stable is None or not _comparable(check, stable, observed.revisions.get(run.spec.revision)):
@@ -106,8 +112,8 @@ def _comparable(
 
 
 def _spaceless(check: api_checks.Check) -> bool:
-    """Whether no vectors are compared: what a search finds is, or the pace, or what images show."""
-    return check.retrieval is not None or check.performance is not None or check.fidelity is not None
+    """Whether no vectors are compared: what a search finds is, or what was measured."""
+    return check.kind == "retrieval" or check.kind in MEASURED
 
 
 def _shares(stable: observation.Revision | None, candidate: observation.Revision | None) -> bool:
@@ -124,37 +130,45 @@ def _fitting(
 
     The check itself refuses a reference of other items, and a contract passes over it.
     """
-    count = len(portions.portions(run.spec.judging, check))
+    asked = portions.portions(run.spec.judging, check)
+    tells = asked[portion].generation
+    # What answers with vectors was recorded by a check that knows nothing of what draws.
+    count = len(asked) if tells else sum(not one.generation for one in asked)
     named = {golden.name: golden.digest for golden in run.spec.judging.golden_sets}
     digest = named.get(check.probe.golden_set or "")
     fitting = [
         outputs
         for outputs in revision.outputs
         if (outputs.portion, outputs.portions) == (portion, count)
-        and (digest is None or outputs.golden_set in {"", digest})
+        and (digest is None or tells or outputs.golden_set in {"", digest})
         # Performance under another load says nothing; it is no record of outputs, and neither are images.
-        and outputs.terms == terms(run, check)
+        and outputs.terms == terms(run, check, portion)
     ]
     own = (outputs for outputs in fitting if outputs.check in {"", check.name})
-    outputs_alone = check.performance is None and check.fidelity is None
-    anybodys = (digest is not None and outputs_alone) or check.contract is not None
+    anybodys = (digest is not None and check.kind not in MEASURED) or check.contract is not None
     return next(own, None) or (next(iter(fitting), None) if anybodys else None)
 
 
-def terms(run: observation.Run, check: api_checks.Check) -> str:
-    """Return the digest of what is measured by a performance or a fidelity check; nothing for other kinds.
+def terms(run: observation.Run, check: api_checks.Check, portion: int = 0) -> str:
+    """Return the digest of what is measured by a check that records no outputs; nothing for other kinds.
 
     Two measurements can be compared when they are of the same load, the same inputs and the same operations.
     """
-    if check.performance is None and check.fidelity is None:
+    if check.contract is not None and portions.portions(run.spec.judging, check)[portion].generation:
+        # What a process tells of itself depends on nothing that it is sent.
+        return _GENERATION
+    if check.kind not in MEASURED:
         return ""
     (first, *_) = asked = portions.portions(run.spec.judging, check)
     golden = first.golden_set
     load = {
-        "load": check.performance.model_dump(mode="json", by_alias=True, include=_LOAD)
-        if check.performance is not None
-        else "Fidelity",
-        "operations": [operation.name for portion in asked for operation in portion.operations],
+        # How a model is run is what the check itself compares: it says what differs, and passes over nothing.
+        "load": check.kind.capitalize()
+        if check.performance is None
+        else check.performance.model_dump(mode="json", by_alias=True, include=_LOAD),
+        "operations": [
+            operation.name for portion in asked for operation in portion.operations if check.internals is None
+        ],
         "goldenSet": golden.model_dump(mode="json", by_alias=True) if golden is not None else None,
     }
     return f"sha256:{hashlib.sha256(json.dumps(load, sort_keys=True).encode()).hexdigest()}"

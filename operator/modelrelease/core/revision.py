@@ -149,6 +149,10 @@ def judging_digest(judging: api_run.Judging) -> str:
             "strategy": _with_live_strategy(judging.strategy, api_spec.Strategy()),
             "on_inconclusive": api_spec.Policy.ROLL_BACK,
             "on_error": api_spec.Policy.HOLD,
+            "slos": [
+                slo.model_copy(update={"when_infeasible": api_spec.WhenInfeasible.HOLD})
+                for slo in judging.slos
+            ],
         }
     )
     return digest(plain.model_dump(mode="json", by_alias=True, exclude_defaults=True))
@@ -165,7 +169,13 @@ def with_live_fields(snapshot: api_run.Judging, current: api_run.Judging) -> api
         What the spec says now.
     """
     strategy = _with_live_strategy(snapshot.strategy, current.strategy)
-    return snapshot.model_copy(update={**_picked(current, _LIVE_JUDGING), "strategy": strategy})
+    declared = {slo.name: slo.when_infeasible for slo in current.slos}
+    slos = [
+        slo.model_copy(update={"when_infeasible": declared.get(slo.name, slo.when_infeasible)})
+        for slo in snapshot.slos
+    ]
+    live = {**_picked(current, _LIVE_JUDGING), "strategy": strategy, "slos": slos}
+    return snapshot.model_copy(update=live)
 
 
 def _with_live_strategy(old: api_spec.Strategy, new: api_spec.Strategy) -> api_spec.Strategy:

@@ -61,6 +61,12 @@ class Situation:
     def stable_pods(self) -> pods.Standing:
         return self._standing(self.stable)
 
+    @property
+    def warm_pods(self) -> tuple[observation.Pod, ...]:
+        """The candidate's pods that are Ready, and have been for as long as they need to warm up."""
+        found = self.observed.revisions.get(self.candidate, observation.Revision(self.candidate))
+        return pods.warm(found, self.strategy.canary.warmup_seconds, self.now)
+
     def _standing(self, name: str | None) -> pods.Standing:
         known = self.observed.revisions.get(name or "", observation.Revision(name or ""))
         return pods.classify(known, self.now)
@@ -104,6 +110,13 @@ class Situation:
         return planner.split(weight, self.replicas, self.ceiling, self.floor)
 
     @property
+    def retain_seconds(self) -> int:
+        """How long the pods of a failed candidate stay: as declared, or longer when a person asks for it."""
+        asked = self.observed.release.override.debug
+        seconds = asked.seconds if asked is not None and asked.revision == self.candidate else 0
+        return max(seconds, self.strategy.canary.retain_failed_seconds)
+
+    @property
     def hold_seconds(self) -> int:
         """How long the step is watched once it is effective."""
         if not self.final:
@@ -135,16 +148,19 @@ class Situation:
     def latest_checks(self) -> tuple[api_run.CheckStatus, ...]:
         """Every check's status, in the order of the manifest, with what its parts have said by now."""
         known = {status.name: status for status in self.status.checks}
-        tested = frozenset(pod.uid for pod in self.status.checked_pods)
         result = []
         for check in self.required_checks:
-            status = known.get(check.name, api_run.CheckStatus(name=check.name))
+            status, tested = known.get(check.name, api_run.CheckStatus(name=check.name)), self.tested(check)
             if status.verdict is None and tested:
                 status = verdict.aggregate(
                     status, self.observed.parts, tested, self.now, portions=len(self.portions(check))
                 )
             result.append(status)
         return tuple(result)
+
+    def tested(self, check: api_checks.Check) -> frozenset[str]:
+        """Return the UIDs of the candidate's pods that a check is about."""
+        return portions.asked_pods(check, [pod.uid for pod in self.status.checked_pods])
 
     def portions(self, check: api_checks.Check) -> range:
         """Return the numbers of the portions that a check is split into."""
@@ -174,6 +190,14 @@ class Situation:
             return True
         return any(
             entry.revision == self.candidate and entry.stage == stage.value
+            for entry in self.observed.release.override.approvals
+        )
+
+    @property
+    def approved_infeasible(self) -> bool:
+        """Whether a person lets the candidate go on without objectives that can't pass."""
+        return any(
+            entry.revision == self.candidate and entry.stage is api_spec.Stage.INFEASIBLE
             for entry in self.observed.release.override.approvals
         )
 

@@ -37,6 +37,7 @@ class Shown(enum.StrEnum):
     RETRYING = "Retrying"
     ROLLED_BACK = "RolledBack"
     REJECTED = "Rejected"
+    CANCELLED = "Cancelled"
     PAUSED = "Paused"
     STALLED = "Stalled"
 
@@ -112,6 +113,8 @@ def _settled(observed: observation.Observation, now: datetime.datetime) -> Story
 
 def _not_tried(observed: observation.Observation, problem: Problem) -> Story:
     """Tell why the spec's revision is not the target: mostly the end of its last run."""
+    if problem.reason == reasons.CANCELLED:
+        return _stalled(Problem(problem.reason, f"{problem.message} {served_by(observed)}"), Shown.CANCELLED)
     if problem.reason not in {reasons.ROLLED_BACK, reasons.REJECTED}:
         return _stalled(problem)
     shown = Shown.REJECTED if problem.reason == reasons.REJECTED else Shown.ROLLED_BACK
@@ -216,6 +219,10 @@ def _under_way(here: Situation) -> Story:
     if paused is not None:
         message = f"{here.candidate} is paused in {here.status.phase}: {paused.reason}"
         return Story(Shown.PAUSED, Motion.WAITING, reasons.PAUSED, reasons.sentence(message))
+    scarce = _scarce(here)
+    if scarce is not None:
+        message = reasons.sentence(f"{here.candidate} waits for an approval or for traffic: {scarce.message}")
+        return Story(Shown.AWAITING_APPROVAL, Motion.WAITING, scarce.reason, message)
     stage = awaited_approval(here)
     if stage is not None:
         message = reasons.awaiting_approval(stage.value, here.candidate)
@@ -250,7 +257,7 @@ def _no_room(here: Situation) -> Problem | None:
 def _held_by_evidence(here: Situation) -> Problem | None:
     phase = here.status.phase
     overdue = judgement.overdue_evidence(here)
-    if overdue is not None and not here.observing:
+    if overdue is not None and not here.observing and overdue.reason != reasons.SLO_INFEASIBLE:
         return overdue
     if phase is api_run.Phase.CHECKING and judgement.checks_done(here):
         if not judgement.outputs_stored(here):
@@ -270,10 +277,20 @@ def _held_by_evidence(here: Situation) -> Problem | None:
     return None
 
 
+def _scarce(here: Situation) -> Problem | None:
+    """Return that a person is asked, because there is too little traffic for an objective."""
+    if here.status.phase is not api_run.Phase.HOLDING or here.observing:
+        return None
+    overdue = judgement.overdue_evidence(here)
+    return overdue if overdue is not None and overdue.reason == reasons.SLO_INFEASIBLE else None
+
+
 def awaited_approval(here: Situation) -> api_spec.Approval | None:
     """Return the gate that only a person can open, when nothing else is left to wait for."""
     phase, next_is_last = here.status.phase, here.status.step + 1 == here.last_step
     before_full = next_is_last and not here.approved(api_spec.Approval.BEFORE_FULL)
+    if phase is api_run.Phase.STARTING and here.run.spec.mode is api_run.Mode.FAST and before_full:
+        return api_spec.Approval.BEFORE_FULL if len(here.warm_pods) >= here.canary_replicas else None
     if phase is api_run.Phase.CHECKING and judgement.checks_done(here):
         if not here.approved(api_spec.Approval.BEFORE_TRAFFIC):
             return api_spec.Approval.BEFORE_TRAFFIC
@@ -319,9 +336,25 @@ def _checking(here: Situation) -> Story:
     statuses = here.latest_checks
     spoken = [status for status in statuses if status.verdict is not None or status.skipped]
     running = judgement.next_check(here)
-    tail = f"{running.name} runs" if running is not None else _unresolved(statuses)
+    tail = _asking(here, running) if running is not None else _unresolved(statuses)
     message = f"{here.candidate} is checked: {len(spoken)} of {len(statuses)} done, {tail}"
-    return _moving(Shown.CHECKING, reasons.CHECKING, message.removesuffix(", "))
+    costs = [
+        slo.feasibility.message
+        for slo in judgement.latest_slos(here)
+        if slo.feasibility is not None and not slo.feasibility.reachable
+    ]
+    told = message.removesuffix(", ")
+    return _moving(
+        Shown.CHECKING, reasons.CHECKING, f"{reasons.sentence(told)} {costs[0]}" if costs else told
+    )
+
+
+def _asking(here: Situation, running: api_run.CheckStatus) -> str:
+    """Return what the check does; a node with room for its pod may be long in coming."""
+    of_it = (running.name, running.attempt)
+    waits = (p.message for p in here.observed.parts if (p.check, p.attempt) == of_it and not p.finished)
+    why = next(filter(None, waits), "")
+    return f"{running.name} waits: {why}" if why else f"{running.name} runs"
 
 
 def _unresolved(statuses: Iterable[api_run.CheckStatus]) -> str:
@@ -350,6 +383,12 @@ def _holding(here: Situation) -> Story:
     ]
     stopped = " The clock stands still." if here.status.silent_since is not None else ""
     detail = f" {reasons.sentence(slos[0])}{stopped}" if slos else ""
+    costs = [
+        slo.feasibility.message
+        for slo in judgement.latest_slos(here)
+        if slo.feasibility is not None and slo.verdict is not verdict.Verdict.PASS
+    ]
+    detail += f" {reasons.sentence(costs[0])}" if costs else ""
     if here.run.spec.mode is api_run.Mode.RELOAD:
         return _moving(Shown.RELOADING, reasons.RELOADING, f"{here.candidate} serves; the old pods drain.")
     share = "serves 100" if here.final else f"takes {here.split.attained_weight}"

@@ -155,9 +155,8 @@ def _returning_target(here: Situation) -> int:
     if here.elapsed() < drain and here.status.clock is not None:
         return here.candidate_pods.desired
     settled = target.target_of(here.observed).revision == target.stable_of(here.observed)
-    retain = here.strategy.canary.retain_failed_seconds
     failed = here.status.outcome is api_run.Outcome.ROLLED_BACK
-    if failed and settled and here.elapsed() < drain + retain:
+    if failed and settled and here.elapsed() < drain + here.retain_seconds:
         return min(room, here.candidate_pods.desired)
     return 0
 
@@ -187,7 +186,7 @@ def _jobs(here: Situation) -> tuple[wanted.CheckJob, ...]:
     check = judgement.next_check(here)
     if check is None:
         return ()
-    tested = {pod.uid for pod in here.status.checked_pods}
+    tested = here.tested(next(known for known in here.required_checks if known.name == check.name))
     pods_tested = [pod for pod in here.observed.revisions[here.candidate].pods if pod.uid in tested]
     due = [
         wanted.CheckJob(check.name, check.attempt, pod, portion)

@@ -169,7 +169,8 @@ def test_a_later_pod_with_another_image_holds_the_step():
     candidate = given.revision(CANDIDATE, 1)
     moved = given.pod(CANDIDATE, 1, containers=(strange,))
     candidate = dataclasses.replace(candidate, pods=(*candidate.pods, moved))
-    run = given.run("Shifting", step=1, live_pods=[f"{CANDIDATE}-0", f"{CANDIDATE}-1"])
+    beside = [f"{given.STABLE}-0", f"{given.STABLE}-1"]
+    run = given.run("Shifting", step=1, live_pods=[f"{CANDIDATE}-0", f"{CANDIDATE}-1"], baseline_pods=beside)
     observed = given.observed([run], revisions=[candidate], traffic=given.WIDENED)
     assert lifecycle.transition(observed, NOW) is None
     shown = presentation.present(observed, NOW, None)

@@ -22,7 +22,8 @@ def after(seen: observation.Observation) -> tuple[str, int] | None:
 
 
 def holding(step: int = 1, elapsed: float = 61, **status: object) -> observation.Run:
-    return given.run("Holding", step=step, elapsed=elapsed, live_pods=[f"{CANDIDATE}-0"], **status)
+    beside = {"baseline_pods": [f"{STABLE}-0"] if step == 1 else []}
+    return given.run("Holding", step=step, elapsed=elapsed, live_pods=[f"{CANDIDATE}-0"], **beside | status)
 
 
 # --- Forward ------------------------------------------------------------------------------------------------
@@ -93,7 +94,7 @@ def test_only_pass_lets_a_check_through(verdict):
 
 
 def test_a_step_holds_once_its_pods_are_ready_and_its_traffic_is_seen():
-    run = given.run("Shifting", step=1, live_pods=[f"{CANDIDATE}-0"])
+    run = given.run("Shifting", step=1, live_pods=[f"{CANDIDATE}-0"], baseline_pods=[f"{STABLE}-0"])
     assert after(given.observed([run], candidate=1)) is None
     assert after(given.observed([run], candidate=1, traffic=given.WIDENED)) == ("Holding", 1)
 
