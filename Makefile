@@ -12,13 +12,16 @@ READY  := .venv/.ready
 READER := .venv/.reader
 ARGS   ?=
 LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
-CHECKS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["checks"], sep="\n")
+EXTRA  := import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")
+# torch is locked without the libraries of CUDA, for the one platform of its images and tests.
+LINUX  := $(subst --universal,--python-platform x86_64-unknown-linux-gnu,$(LOCK)) --no-annotate
+CUDA   := $(shell sed '/^\#/d; s/^/--no-emit-package /' hack/images/infinity/not-for-cpu.txt)
 
 # Console scripts and `python -m` both come from the project's own environment.
 export PATH        := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: help demo test test-unit test-integration test-e2e lint format cluster cluster-down images crds bench bench-images bench-parity bench-replay faults requirements clean
+.PHONY: help demo test test-unit test-torch test-integration test-e2e lint format cluster cluster-down images crds bench bench-images bench-parity bench-replay bench-slo faults requirements clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-17s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,11 +32,15 @@ demo: cluster images ## Release a model, watch a bad revision be caught and retu
 test: ## Everything that must pass, with all its own set-up: lint, unit, integration, e2e
 	$(MAKE) lint
 	$(MAKE) test-unit
+	$(MAKE) test-torch
 	$(MAKE) test-integration
 	$(MAKE) test-e2e
 
 test-unit: $(READY) $(READER) ## Pure tests and simulated lives: seconds, no cluster
 	pytest -n auto tests/unit tests/simulation $(ARGS)
+
+test-torch: $(READY) ## Inside small real models, with torch, diffusers and transformers, which it fetches
+	pytest tests/torch $(ARGS)
 
 test-integration: $(READY) ## Against a real API server, which it starts
 	python -m hack.cluster up --control-plane
@@ -76,13 +83,17 @@ bench-images: $(READY) $(READER) ## Measure how quick and how small the fidelity
 bench-replay: $(READY) ## Measure how quick the client of the performance check is, and print a table
 	python -m benchmarks.replay $(ARGS)
 
+bench-slo: $(READY) ## Simulate how SLOs are judged, beside Flagger and Argo Rollouts, and print a table
+	python -m slo_simulation $(ARGS)
+
 faults: $(READY) ## Break a real model in every known way, and print what was named as the cause
 	python -m hack.faults $(ARGS)
 
 requirements: $(READY) ## Lock requirements/ from pyproject.toml (UPGRADE=--upgrade for newer versions)
 	$(LOCK) $(UPGRADE) --extra dev pyproject.toml -o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt pyproject.toml -o requirements/operator.txt
-	python -c '$(CHECKS)' | $(LOCK) -c requirements/dev.txt - -o requirements/checks.txt
+	python -c '$(EXTRA)' checks | $(LOCK) -c requirements/dev.txt - -o requirements/checks.txt
+	python -c '$(EXTRA)' torch | $(LINUX) $(CUDA) -c requirements/dev.txt - -o requirements/torch.txt
 	echo uv | $(LOCK) -c requirements/dev.txt - -o requirements/uv.txt
 
 clean: ## Remove what can be made again (never the cluster: cluster-down does that)

@@ -59,7 +59,10 @@ _OWN_FIELDS: Final = {
     v.Protocol.OPEN_INFERENCE_V2: frozenset({"input", "output", "datatype", "binary"}),
     v.Protocol.GENERIC_JSON: frozenset({"body", "vectors", "images", "image_form", "after"}),
     v.Protocol.OPENAI_IMAGES: frozenset({"extra_body", "after", "image_hosts"}),
+    v.Protocol.OPEN_INFERENCE_V2_IMAGES: frozenset({"input", "output", "binary", "after"}),
 }
+_DRAWING: Final = frozenset({v.Protocol.OPENAI_IMAGES, v.Protocol.OPEN_INFERENCE_V2_IMAGES})
+_IN_PATH: Final = frozenset({v.Protocol.OPEN_INFERENCE_V2, v.Protocol.OPEN_INFERENCE_V2_IMAGES})
 _OPENAI_KEYS: Final = frozenset({"model", "input", "encoding_format", "dimensions", "modality"})
 _IMAGES_KEYS: Final = frozenset({"model", "prompt", "n", "size", "image", "mask", "response_format"})
 
@@ -102,13 +105,15 @@ class Operation(v.Model):
     """TextEmbeddingsInference: which of the model's prompts goes before each text."""
 
     input: Printable | None = None
-    """OpenInferenceV2: the input tensor; None for the only one that the model's metadata lists."""
+    """OpenInferenceV2: the input tensor; None for the only one that the model's metadata lists.
+    OpenInferenceV2Images: that of the prompt."""
     output: Printable | None = None
-    """OpenInferenceV2: the output tensor; None for the only one that comes back."""
+    """OpenInferenceV2, OpenInferenceV2Images: the output tensor; None for the only one that comes back."""
     datatype: Datatype | None = None
     """OpenInferenceV2: what the output must be; None accepts each of them."""
     binary: bool | None = None
-    """OpenInferenceV2: tensors as bytes behind the JSON (binary tensor data extension); None for no."""
+    """OpenInferenceV2, OpenInferenceV2Images: tensors as bytes behind the JSON (binary tensor data
+    extension); None for no."""
 
     body: dict[str, pydantic.JsonValue] | list[pydantic.JsonValue] | None = None
     """GenericJSON: the request, with one of the placeholders `LIST_OF_INPUTS` and `ONE_INPUT`."""
@@ -120,7 +125,7 @@ class Operation(v.Model):
     """GenericJSON of a generator, in place of `vectors`: where the response holds its image, in base64."""
 
     after: v.Name | None = None
-    """OpenAIImages and GenericJSON: the operation whose image this one goes on with, such as a draft."""
+    """Of what draws: the operation whose image this one goes on with, such as a draft."""
     image_hosts: Annotated[tuple[Authority, ...], pydantic.Field(max_length=8)] | None = None
     """OpenAIImages: from where, besides the server, an image may be fetched that is answered by URL."""
     url: Annotated[str, pydantic.StringConstraints(pattern=r"^https?://[!-~]{1,500}$")] | None = None
@@ -136,8 +141,8 @@ class Operation(v.Model):
                 raise ValueError(f"{says} is a field of the protocol {owners}, not of {self.protocol}")
         if self.protocol is v.Protocol.TEXT_EMBEDDINGS_INFERENCE and self.modality is not v.Modality.TEXT:
             raise ValueError("the protocol TextEmbeddingsInference carries texts only")
-        if self.protocol is v.Protocol.OPEN_INFERENCE_V2 and self.model is None:
-            raise ValueError("the protocol OpenInferenceV2 has the model in its path and needs `model`")
+        if self.protocol in _IN_PATH and self.model is None:
+            raise ValueError(f"the protocol {self.protocol} has the model in its path and needs `model`")
         return self
 
     @pydantic.model_validator(mode="after")
@@ -169,13 +174,15 @@ class Operation(v.Model):
     @property
     def draws(self) -> bool:
         """Whether it answers a prompt with an image."""
-        return self.protocol is v.Protocol.OPENAI_IMAGES or self.images is not None
+        return self.protocol in _DRAWING or self.images is not None
 
     @property
     def edits(self) -> bool:
         """Whether it draws on an image that it is given: that of another operation, or the check's own."""
         if self.protocol is v.Protocol.OPENAI_IMAGES:
             return self.after is not None or (self.path or "").endswith("/edits")
+        if self.protocol is v.Protocol.OPEN_INFERENCE_V2_IMAGES:
+            return self.after is not None
         return IMAGE in _strings(self.body, into_each=True)
 
     @property
@@ -188,7 +195,7 @@ class Operation(v.Model):
         return re.sub(r"/+$", "", url) + (self.path or self._own_path())
 
     def _own_path(self) -> str:
-        if self.protocol is v.Protocol.OPEN_INFERENCE_V2:
+        if self.protocol in _IN_PATH:
             return f"/v2/models/{parse.quote(self.model or '', safe='')}/infer"
         return {
             v.Protocol.OPENAI_EMBEDDINGS: "/v1/embeddings",

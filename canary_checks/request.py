@@ -8,6 +8,7 @@ import pydantic
 from canary_checks import known_queries, operation, probing
 from canary_checks import vocabulary as v
 from canary_checks.evidence import terms
+from canary_checks.internals import asked as inside
 from canary_checks.performance import replay
 
 DecimalText = Annotated[
@@ -20,6 +21,7 @@ ProbeKind = Literal[
     v.CheckKind.RETRIEVAL,
     v.CheckKind.PERFORMANCE,
     v.CheckKind.FIDELITY,
+    v.CheckKind.INTERNALS,
 ]
 
 
@@ -94,6 +96,8 @@ class Contract(v.Model):
     """Fields of the preprocessing contract that the process must state so."""
     environment: probing.Pinned | None = None
     """Packages and accelerator, by dotted name."""
+    generation: probing.GenerationPins | None = None
+    """What a generator draws with, by dotted name, such as ``scheduler.beta_schedule``."""
 
 
 class GateOverride(v.Model):
@@ -157,6 +161,8 @@ class CheckRequest(v.Model):
     """How known queries are searched with: of the kind `Retrieval`, whose defaults None means."""
     performance: replay.Performance | None = None
     """The load that is replayed: of the kind `Performance`, which needs it, and of no other."""
+    internals: inside.Internals | None = None
+    """How the model's files are run: of the kind `Internals`, which needs it, and of no other."""
     evidence: terms.Evidence | None = None
     """The volume for the whole evidence; None leaves it in the log alone."""
     gates: Annotated[tuple[GateOverride, ...], pydantic.Field(max_length=16)] = ()
@@ -181,6 +187,8 @@ class CheckRequest(v.Model):
             raise ValueError("retrieval belongs to a check of the kind Retrieval")
         if (self.check.kind is v.CheckKind.PERFORMANCE) is (self.performance is None):
             raise ValueError("performance belongs to a check of the kind Performance, which needs it")
+        if (self.check.kind is v.CheckKind.INTERNALS) is (self.internals is None):
+            raise ValueError("internals belongs to a check of the kind Internals, which needs it")
         if self.performance is not None and (self.live is not None or self.max_requests_per_second):
             raise ValueError("a performance check asks no live stable, and its load is not throttled")
         return self

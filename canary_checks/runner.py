@@ -24,6 +24,7 @@ from canary_checks.probes import (
     cross_modal,
     embedding_parity,
     finding,
+    generation_contract,
     merging,
     performance,
     repeatability,
@@ -146,7 +147,21 @@ async def _probe(
         from canary_checks.probes import fidelity  # noqa: PLC0415
 
         return await fidelity.probe(asked, progress.golden, progress.asked.append)
+    if asked.check.kind is v.CheckKind.INTERNALS:
+        # numpy's and Pillow's modules too; torch only where the model is run.
+        from canary_checks.probes import internals  # noqa: PLC0415
+
+        return await internals.probe(asked, progress.golden)
     found = {}
+    if asked.check.kind is v.CheckKind.CONTRACT and any(one.draws for one in asked.operations):
+        told = await generation_contract.probe(asked, progress.golden, progress.count)
+        if all(one.draws for one in asked.operations):
+            return told
+        # Of the process as a whole, whichever of its operations draw.
+        found["generation"] = told
+        asked = asked.model_copy(
+            update={"operations": tuple(one for one in asked.operations if not one.draws), "references": ()}
+        )
     for operation in asked.operations:
         golden = selection.select(progress.golden, operation.modality, shard=asked.shard, shards=asked.shards)
         if not golden.items:
@@ -255,6 +270,7 @@ def _bind(
         timings=schema.Timings(
             start_time=started,
             completion_time=datetime.datetime.now(datetime.UTC),
+            phases_milliseconds=found.phases,
         ),
         versions=schema.Versions(checks=canary_checks.__version__, python=platform.python_version()),
     )

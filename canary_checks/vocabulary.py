@@ -68,6 +68,7 @@ class CheckKind(enum.StrEnum):
     RETRIEVAL = "Retrieval"
     ROBUSTNESS = "Robustness"
     PERFORMANCE = "Performance"
+    INTERNALS = "Internals"
     JOB = "Job"
 
 
@@ -86,6 +87,7 @@ class Protocol(enum.StrEnum):
     OPEN_INFERENCE_V2 = "OpenInferenceV2"
     GENERIC_JSON = "GenericJSON"
     OPENAI_IMAGES = "OpenAIImages"
+    OPEN_INFERENCE_V2_IMAGES = "OpenInferenceV2Images"
 
 
 class Role(enum.StrEnum):

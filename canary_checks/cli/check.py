@@ -69,7 +69,8 @@ def check(
     that.
 
     Parity compares every vector with a recorded reference (--reference) or with a stable server (--stable).
-    The contract is compared, with --probe-url, with what a server told when --reference was recorded.
+    The contract is compared, with --probe-url, with what a server told when --reference was recorded. Of an
+    image generator it is what it draws with, and --record keeps that.
     Retrieval searches with the known queries of --golden-set, and compares what is found with what they find.
     FIDELITY has an image generator draw prompts (builtin:PromptV1), and reads what it drew; alone, too.
 
@@ -82,7 +83,16 @@ def check(
             raise exits.UsageError("parity needs something to compare with: --stable URL or --reference FILE")
         unfit = {"--stable": stable, "--max-requests-per-second": max_requests_per_second}
         draws = image_options.alone(checks, stable, reference)
-        load_options.only(checks, task.LOADS, None if draws else record, unfit)
+        asked = task.asked_operations(
+            operation,
+            operations,
+            protocol=image_options.protocol(protocol) if draws else protocol,
+            modality=modality,
+            path=path,
+            model=model,
+        )
+        drawn = draws or image_options.told(checks, asked)
+        load_options.only(checks, task.LOADS, None if drawn else record, unfit)
         compares = draws or {task.Check.PARITY, task.Check.RETRIEVAL, *task.LOADS}.intersection(checks)
         if probe_url is not None and task.Check.CONTRACT not in checks:
             raise exits.UsageError("--probe-url is for the contract check alone: leave it, or add contract")
@@ -96,15 +106,8 @@ def check(
             candidates=(task.server(candidate, "--candidate", "candidate"),),
             stable=task.server(stable, "--stable", "stable") if stable is not None else None,
             reference=task.reference(reference),
-            golden_set=task.golden_set(image_options.golden_set(golden_set) if draws else golden_set),
-            operations=task.asked_operations(
-                operation,
-                operations,
-                protocol=image_options.protocol(protocol) if draws else protocol,
-                modality=modality,
-                path=path,
-                model=model,
-            ),
+            golden_set=task.golden_set(image_options.golden_set(golden_set) if drawn else golden_set),
+            operations=asked,
             numeric_class=numeric_class,
             gates=task.gates(gate or ()),
             retrieval=task.retrieval(k, query_operation),

@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Final
 
+from canary_checks import operation
 from canary_checks import vocabulary as v
 from canary_checks.cli import exits, task
 
@@ -33,6 +34,11 @@ def alone(checks: Sequence[task.Check], stable: str | None, reference: pathlib.P
     if stable is not None and reference is not None:
         raise exits.UsageError("fidelity compares with one of --stable and --reference")
     return True
+
+
+def told(checks: Sequence[task.Check], operations: Sequence[operation.Operation]) -> bool:
+    """Say whether it is asked what images are drawn with: a contract of nothing but such operations."""
+    return tuple(checks) == (task.Check.CONTRACT,) and all(one.draws for one in operations)
 
 
 def golden_set(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 from canary_checks import known_queries, request, result, schema
 from canary_checks import vocabulary as v
-from canary_checks.cli import exits, image_session, load_session, progress, task
+from canary_checks.cli import exits, image_options, image_session, load_session, progress, task
 from canary_checks.parity import comparison, reference
 from canary_checks.probes import contract, embedding_parity, repeatability
 
@@ -43,6 +43,8 @@ def run(asked: task.Task) -> list[schema.CheckResult]:
         return load_session.run(asked)
     if asked.checks[0] is task.Check.FIDELITY:
         return image_session.run(asked, live(asked))
+    if image_options.told(asked.checks, asked.operations):
+        return image_session.told(asked)
     gates = _gates(asked)
     return asyncio.run(_run(asked, gates))
 

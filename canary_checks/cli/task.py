@@ -338,7 +338,7 @@ def asked_operations(
     if file is not None:
         return operations.from_file(file)
     name = "embeddings" if modality is v.Modality.TEXT else modality.lower()
-    name = "images" if protocol is v.Protocol.OPENAI_IMAGES else name
+    name = "images" if protocol.endswith("Images") else name
     try:
         return (operation.Operation(name=name, protocol=protocol, modality=modality, path=path, model=model),)
     except pydantic.ValidationError as error:

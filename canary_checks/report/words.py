@@ -29,6 +29,14 @@ _METRICS: Final = {
     "MemoryGrowthSharePerHour": "memory growth per hour, share",
     "SoakShare": "share of a whole soak",
     "BatchDistanceWorst": "1 − cos in another batch, worst row",
+    "EntropyShiftMax": "shift of attention entropy, worst layer",
+    "EntropyShiftMean": "shift of attention entropy, mean",
+    "ChannelSnrShiftMeanDecibels": "shift of the channels' SNR in dB, mean",
+    "ChannelSnrShiftMaxDecibels": "shift of the channels' SNR in dB, worst",
+    "ChannelSnrShiftDecibels": "shift of the channels' SNR in dB",
+    "DecoderPsnrDecibels": "PSNR of decoded latents in dB, worst",
+    "DecodedPsnrDecibels": "PSNR of decoded latents in dB",
+    "NonFinite": "values inside that are not finite",
 }
 _BASES: Final = {
     v.Basis.DECLARED: "declared",

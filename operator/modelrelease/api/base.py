@@ -150,9 +150,11 @@ JSON_PATH: Final = (
     r"|(\.\.)?\[(\*|-?[0-9]{1,6}|(-?[0-9]{1,6})?:(-?[0-9]{1,6})?|'[^'\\\x00-\x1f]{1,64}')\])+$"
 )
 POSITIVE_DECIMAL: Final = r"^[0-9]{1,9}(\.[0-9]{1,9})?$"
+SCALE: Final = r"^[0-9]{1,3}(\.[0-9]{1,4})?$"
 CURRENCY: Final = r"^[A-Z]{3}$"
 AUTHORITY: Final = r"^[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$"
 VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+CLASS_NAME: Final = r"^[A-Z][A-Za-z0-9]+$"
 DATA_KEY: Final = r"^[-._a-zA-Z0-9]+$"
 HTTP_URL: Final = r"^https?://[A-Za-z0-9\[][!-~]*$"
 QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?([eE][0-9]{1,2}|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
@@ -169,9 +171,11 @@ PATTERN_WORDS: Final = {
     PRINTABLE: "printable ASCII",
     JSON_PATH: "a JSONPath of names, indices, slices and wildcards, such as $.data[*].embedding",
     POSITIVE_DECIMAL: 'a decimal number of 0 or more in quotes, such as "1.25"',
+    SCALE: 'a decimal number of 0 or more with at most 4 decimals in quotes, such as "7.5"',
     CURRENCY: "three capital letters, such as USD",
     AUTHORITY: "a host, or a host and a port, such as files.shop:8080",
     VARIABLE: "letters, digits and '_', with no digit first",
+    CLASS_NAME: "letters and digits, with a capital letter first",
     DATA_KEY: "letters, digits, '-', '_' and '.'",
     HTTP_URL: "a URL that starts with http:// or https://",
     FOLDER: "an absolute path, such as /models, without '..' and hidden parts",

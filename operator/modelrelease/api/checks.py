@@ -9,6 +9,7 @@ from modelrelease.api import base, pods
 from modelrelease.api import custom as customs
 from modelrelease.api import evidence_volume as evidence_volumes
 from modelrelease.api import fidelity as fidelities
+from modelrelease.api import internals as insides
 from modelrelease.api import performance as performances
 from modelrelease.api import retrieval as retrievals
 
@@ -71,7 +72,10 @@ class EmbeddingParity(Probe):
 
 
 class ContractCheck(Probe):
-    """Every answer keeps ``model.contract``: dimensions, norm, finite, order, count."""
+    """Every answer keeps ``model.contract``: dimensions, norm, finite, order, count.
+
+    Of operations that draw: what the process draws with is as stated, or as stable recorded it.
+    """
 
 
 class Repeatability(Probe):
@@ -80,6 +84,19 @@ class Repeatability(Probe):
     gates: Annotated[list[Gate], base.ListMap(("metric",)), pydantic.Field(max_length=8)] = pydantic.Field(
         default_factory=list
     )
+
+
+KINDS: Final = (
+    "embedding_parity",
+    "contract",
+    "repeatability",
+    "retrieval",
+    "performance",
+    "fidelity",
+    "internals",
+    "custom",
+)
+"""The fields of a check of which exactly one is set."""
 
 
 class Check(base.ApiModel):
@@ -97,7 +114,13 @@ class Check(base.ApiModel):
     retrieval: retrievals.Retrieval | None = None
     performance: performances.Performance | None = None
     fidelity: fidelities.Fidelity | None = None
+    internals: insides.Internals | None = None
     custom: customs.Custom | None = None
+
+    @property
+    def kind(self) -> str:
+        """Name of the field that says what the check is."""
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @property
     def probe(self) -> Probe:
@@ -105,14 +128,11 @@ class Check(base.ApiModel):
         if self.custom is not None:
             sent = self.custom.job.golden_set if self.custom.job is not None else None
             return Probe(golden_set=sent, operations=self.custom.operations)
-        if self.retrieval is not None:
-            # Of one search all documents are needed: it has no shards.
-            return Probe(golden_set=self.retrieval.golden_set, operations=self.retrieval.operations)
-        if self.performance is not None:
-            return Probe(golden_set=self.performance.golden_set, operations=self.performance.operations)
-        if self.fidelity is not None:
-            return Probe(golden_set=self.fidelity.golden_set, operations=self.fidelity.operations)
-        return self.embedding_parity or self.contract or self.repeatability or Probe()
+        asked = getattr(self, self.kind)
+        if isinstance(asked, Probe):
+            return asked
+        # All of it in one Job: of one search all documents are needed, of one load all requests.
+        return Probe(golden_set=asked.golden_set, operations=getattr(asked, "operations", None))
 
     @property
     def compares(self) -> bool:
@@ -146,3 +166,5 @@ DEFAULT_CHECKS: Final = (
 """The checks of operations that answer with vectors when none are declared."""
 DEFAULT_IMAGE_CHECKS: Final = (Check(name="fidelity", fidelity=fidelities.Fidelity()),)
 """The checks of operations that draw when none are declared; no load would fit every generator."""
+DEFAULT_GENERATION_CHECKS: Final = (Check(name="contract", contract=ContractCheck()),)
+"""The same, where a probe endpoint tells what they draw with and nothing answers with vectors."""

@@ -17,6 +17,16 @@ class Runtime(enum.StrEnum):
 
     GENERIC = "Generic"
     INFINITY = "Infinity"
+    VLLM = "VLLM"
+    TEXT_GENERATION_INFERENCE = "TextGenerationInference"
+    TEXT_EMBEDDINGS_INFERENCE = "TextEmbeddingsInference"
+    TRITON = "Triton"
+    KSERVE = "KServe"
+    MLSERVER = "MLServer"
+    ENVOY = "Envoy"
+    ISTIO = "Istio"
+    TRAEFIK = "Traefik"
+    NGINX = "NGINX"
 
 
 class Protocol(enum.StrEnum):
@@ -27,6 +37,7 @@ class Protocol(enum.StrEnum):
     OPEN_INFERENCE_V2 = "OpenInferenceV2"
     GENERIC_JSON = "GenericJSON"
     OPENAI_IMAGES = "OpenAIImages"
+    OPEN_INFERENCE_V2_IMAGES = "OpenInferenceV2Images"
 
 
 class Modality(enum.StrEnum):
@@ -69,6 +80,7 @@ OWN_FIELDS: Final = {
     Protocol.OPEN_INFERENCE_V2: ("input", "output", "datatype", "binary"),
     Protocol.GENERIC_JSON: ("body", "vectors", "images", "imageForm", "after"),
     Protocol.OPENAI_IMAGES: ("extraBody", "after", "imageHosts"),
+    Protocol.OPEN_INFERENCE_V2_IMAGES: ("input", "output", "binary", "after"),
 }
 """The fields of an operation that only some protocols have."""
 
@@ -139,7 +151,7 @@ class Operation(base.ApiModel):
     prompt_name: Printable | None = None
     """TextEmbeddingsInference: which of the model's prompts goes before each text."""
     input: Printable | None = None
-    """OpenInferenceV2: the input tensor; by default the only one that the model's metadata lists."""
+    """OpenInferenceV2: the input tensor, of a generator the prompt's; by default the only one that fits."""
     output: Printable | None = None
     """OpenInferenceV2: the output tensor; by default the only one that comes back."""
     datatype: Datatype | None = None
@@ -155,7 +167,7 @@ class Operation(base.ApiModel):
     images: JsonPath | None = None
     """GenericJSON of a generator, in place of vectors: JSONPath of the image in the response, in base64."""
     after: base.DnsLabel | None = None
-    """OpenAIImages and GenericJSON: the operation before it whose image it goes on with, such as a draft."""
+    """Of what draws: the operation before it whose image it goes on with, such as a draft."""
     image_hosts: (
         Annotated[
             list[Annotated[str, pydantic.Field(min_length=1, max_length=259, pattern=base.AUTHORITY)]],
@@ -171,11 +183,11 @@ class Operation(base.ApiModel):
     @property
     def draws(self) -> bool:
         """Whether it answers a prompt with an image."""
-        return self.protocol is Protocol.OPENAI_IMAGES or self.images is not None
+        return self.protocol.endswith("Images") or self.images is not None
 
     def usual_path(self, served_name: str | None = None) -> str:
         """Return the path that the protocol has by itself; empty where it has none."""
-        if self.protocol is Protocol.OPEN_INFERENCE_V2:
+        if self.protocol.startswith(Protocol.OPEN_INFERENCE_V2):
             return f"/v2/models/{parse.quote(self.model or served_name or '', safe='')}/infer"
         images = "/v1/images/generations" if self.after is None else "/v1/images/edits"
         return {

@@ -38,7 +38,10 @@ def _answer_with_vectors(release: Mapping[str, Any]) -> bool:
     operations = _operations(release)
     drawing = {one["name"] for one in operations if image_rules.draws(one)}
     rest = not operations or len(drawing) < len(operations)
-    return all(rest if names is None else names.isdisjoint(drawing) for names in _asked(release, _OF_VECTORS))
+    # What a generator draws with is told by the probe endpoint alone.
+    told = "probe" in release["endpoint"]
+    kinds = tuple(kind for kind in _OF_VECTORS if kind != "contract" or not told)
+    return all(rest if names is None else names.isdisjoint(drawing) for names in _asked(release, kinds))
 
 
 def _ask_the_pod(release: Mapping[str, Any]) -> bool:
@@ -60,7 +63,8 @@ _FIDELITY_DRAWS: Final = (
 _VECTORS: Final = (
     "!has(self.checks) || !has(self.endpoint.operations) || self.checks.all(c, "
     + " && ".join(
-        f"(!has(c.{kind}) || (has(c.{kind}.operations) ? !c.{kind}.operations.exists(n, {_draws('n')}) : "
+        f"(!has(c.{kind}) || {'has(self.endpoint.probe) || ' if kind == 'contract' else ''}"
+        f"(has(c.{kind}.operations) ? !c.{kind}.operations.exists(n, {_draws('n')}) : "
         f"has(c.operation) ? !{_draws('c.operation')} : "
         f"self.endpoint.operations.exists(o, !{image_rules.draws_cel('o')})))"
         for kind in _OF_VECTORS
@@ -120,7 +124,8 @@ FIDELITY_RULES: Final[tuple[rule.Rule, ...]] = (
         cel=_VECTORS,
         message=(
             "must let embeddingParity, contract, repeatability and retrieval ask operations that answer with "
-            "vectors: judge those that draw by fidelity and performance"
+            "vectors: judge those that draw by fidelity and performance, and by contract with "
+            "endpoint.probe, which tells what they draw with"
         ),
         holds=_answer_with_vectors,
     ),

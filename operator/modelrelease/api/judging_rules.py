@@ -5,7 +5,16 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from modelrelease.api import base, custom_rules, fidelity_rules, performance_rules, retrieval_rules, rule
+from modelrelease.api import (
+    base,
+    custom_rules,
+    fidelity_rules,
+    internals_rules,
+    performance_rules,
+    retrieval_rules,
+    rule,
+    series_rules,
+)
 from modelrelease.api import endpoint as endpoints
 
 _CHECK_KINDS: Final = (
@@ -15,9 +24,10 @@ _CHECK_KINDS: Final = (
     "retrieval",
     "performance",
     "fidelity",
+    "internals",
     "custom",
 )
-_SLO_KINDS: Final = ("availability", "latency")
+_SLO_KINDS: Final = ("availability", "latency", "prometheus")
 _VOLUME_KINDS: Final = ("configMap", "secret", "persistentVolumeClaim", "image")
 _ALL: Final = 100
 """Percent."""
@@ -88,7 +98,7 @@ JUDGING_RULES: Final[tuple[rule.Rule, ...]] = (
         cel=rule.one_of(_CHECK_KINDS),
         message=(
             "must have exactly one of embeddingParity, contract, repeatability, retrieval, performance, "
-            "fidelity and custom: one without settings is written as contract: {}"
+            "fidelity, internals and custom: one without settings is written as contract: {}"
         ),
         holds=lambda check: rule.has_one_of(check, _CHECK_KINDS),
     ),
@@ -107,7 +117,7 @@ JUDGING_RULES: Final[tuple[rule.Rule, ...]] = (
         id="check-operations",
         paths=("spec",),
         field=".checks",
-        cel=_in_kinds("operations", _OPERATIONS_KNOWN),
+        cel=_in_kinds("operations", _OPERATIONS_KNOWN, without="internals"),
         message=(
             "must name operations of spec.endpoint.operations in each list operations: correct the names, "
             "or leave operations out for all of them"
@@ -120,7 +130,11 @@ JUDGING_RULES: Final[tuple[rule.Rule, ...]] = (
         id="check-operation-once",
         paths=("spec.checks[*]",),
         cel="!has(self.operation) || ("
-        + " && ".join(f"(!has(self.{kind}) || !has(self.{kind}.operations))" for kind in _CHECK_KINDS)
+        + " && ".join(
+            f"(!has(self.{kind}) || !has(self.{kind}.operations))"
+            for kind in _CHECK_KINDS
+            if kind != "internals"
+        )
         + ")",
         message="must not have both operation and operations: write operations alone",
         holds=lambda check: (
@@ -239,12 +253,16 @@ JUDGING_RULES: Final[tuple[rule.Rule, ...]] = (
     *retrieval_rules.RETRIEVAL_RULES,
     *performance_rules.PERFORMANCE_RULES,
     *fidelity_rules.FIDELITY_RULES,
+    *internals_rules.INTERNALS_RULES,
     *custom_rules.CUSTOM_RULES,
     rule.Rule(
         id="slo-one-of",
         paths=("spec.slos[*]",),
         cel=rule.one_of(_SLO_KINDS),
-        message="must have exactly one of availability and latency: write availability as availability: {}",
+        message=(
+            "must have exactly one of availability, latency and prometheus: "
+            "write availability as availability: {}"
+        ),
         holds=lambda slo: rule.has_one_of(slo, _SLO_KINDS),
     ),
     rule.Rule(
@@ -265,4 +283,5 @@ JUDGING_RULES: Final[tuple[rule.Rule, ...]] = (
         ),
         holds=lambda release: _operations_exist(release, "slos"),
     ),
+    *series_rules.SERIES_RULES,
 )

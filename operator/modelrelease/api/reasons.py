@@ -76,9 +76,15 @@ CHECK_FOREIGN_RESULT: Final = "CheckForeignResult"
 CHECK_INCOMPLETE: Final = "CheckIncomplete"
 """Some pods were measured and others were not."""
 CHECK_DEADLINE: Final = "CheckDeadline"
+ACCELERATOR_OUT_OF_BOUNDS: Final = "AcceleratorOutOfBounds"
+ACCELERATOR_UNKNOWN: Final = "AcceleratorUnknown"
 CHECK_ERROR_DEADLINE: Final = "CheckErrorDeadline"
 TOO_FEW_REQUESTS: Final = "TooFewRequests"
 """NoData that time cures: it holds the step, and the clock goes on."""
+NOT_LIVE: Final = "NotLive"
+"""NoData of an SLO before any user meets the candidate: only its feasibility is told."""
+SLO_INFEASIBLE: Final = "SloInfeasible"
+"""Too little traffic to pass before the deadline."""
 INCONCLUSIVE_DEADLINE: Final = "InconclusiveDeadline"
 NO_DATA_DEADLINE: Final = "NoDataDeadline"
 ERROR_DEADLINE: Final = "ErrorDeadline"
@@ -128,6 +134,9 @@ NO_OVERRIDE: Final = "NoOverride"
 PINNED: Final = "Pinned"
 FORCED: Final = "Forced"
 WAIVED: Final = "Waived"
+OVERRIDE_REMOVED: Final = "OverrideRemoved"
+CANARY_KEPT: Final = "CanaryKept"
+"""A person wants to look at the canary, should it fail."""
 
 # --- Conditions of a quiet release --------------------------------------------------------------------------
 
@@ -161,6 +170,17 @@ def counted(count: int, noun: str) -> str:
 def serves(revision: str, weight: int = 100) -> str:
     """Say who serves users."""
     return f"Revision {revision} serves {weight} %."
+
+
+def cancelled(revision: str, why: str) -> str:
+    """Say that a person has ended the attempts at a revision without a judgement of it."""
+    until = "It is tried again when spec.override.retry asks for it, or when it changes."
+    return f"{revision} was cancelled: {sentence(why)} {until}"
+
+
+def promoted(revision: str, words: list[str]) -> str:
+    """Say that a revision is stable, and what people said for it."""
+    return " ".join([f"{revision} is stable.", *(sentence(word[:1].upper() + word[1:]) for word in words)])
 
 
 def never_live(revision: str) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import pydantic
 
-from modelrelease.api import artifact, base, golden_set, spec
+from modelrelease.api import artifact, base, golden_set, slo_state, spec
 from modelrelease.api import checks as api_checks
 from modelrelease.api import endpoint as endpoints
 from modelrelease.api.verdict import Verdict
@@ -131,6 +131,8 @@ class CheckStatus(base.ApiModel):
     reason: Annotated[str, pydantic.Field(max_length=64)] = ""
     message: Annotated[str, pydantic.Field(max_length=512)] = ""
     attempt: Annotated[int, pydantic.Field(ge=1, le=10_000)] = 1
+    undecided: Annotated[int, pydantic.Field(ge=0, le=10_000)] = 0
+    """Earlier attempts on these pods that measured and could not decide."""
     nonce: Annotated[str, pydantic.Field(max_length=64)] = ""
     start_time: base.Time | None = None
     completion_time: base.Time | None = None
@@ -154,6 +156,9 @@ class SloStatus(base.ApiModel):
     requests: base.Count = 0
     bad: base.Count = 0
     observed_time: base.Time
+    feasibility: slo_state.SloFeasibility | None = None
+    state: slo_state.SloState | None = None
+    """The evidence so far; recorded about once a minute, what is newer is counted again."""
 
 
 class Reference(base.ApiModel):
@@ -218,6 +223,10 @@ class RunStatus(base.ApiModel):
         list[Annotated[str, pydantic.Field(max_length=253)]], pydantic.Field(max_length=64)
     ] = []
     """Names of candidate pods that took live traffic: whose series are judged."""
+    baseline_pods: Annotated[
+        list[Annotated[str, pydantic.Field(max_length=253)]], pydantic.Field(max_length=64)
+    ] = []
+    """Names of stable pods that take traffic beside them, as many: what they are compared with."""
     artifact: ArtifactStatus | None = None
     """What the candidate's pods have verified, where the model has a mounted artifact."""
     outputs: Reference | None = None

@@ -5,14 +5,15 @@ A field says what this revision *is*, never what a change does. Cross-field rule
 """
 
 import enum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pydantic
 
 from modelrelease.api import artifact as artifacts
-from modelrelease.api import base, golden_set, pods
+from modelrelease.api import base, golden_set, pods, series
 from modelrelease.api import checks as api_checks
 from modelrelease.api import endpoint as endpoints
+from modelrelease.api import generation as generations
 from modelrelease.api import preprocess as preprocesses
 
 
@@ -56,6 +57,25 @@ class Approval(enum.StrEnum):
     BEFORE_FULL = "BeforeFull"
 
 
+class Stage(enum.StrEnum):
+    """What a person lets a revision pass."""
+
+    BEFORE_TRAFFIC = "BeforeTraffic"
+    BEFORE_FULL = "BeforeFull"
+    INFEASIBLE = "Infeasible"
+    """SLOs that can't pass at the present traffic; one that fails still returns the release."""
+
+
+class WhenInfeasible(enum.StrEnum):
+    """What happens when an SLO can't pass before the deadline, because there is too little traffic."""
+
+    HOLD = "Hold"
+    """Until a person approves the stage Infeasible, or traffic rises."""
+    SKIP = "Skip"
+    """The SLO is not waited for; it can still fail."""
+    ROLL_BACK = "RollBack"
+
+
 class OnSupersede(enum.StrEnum):
     """What a third revision does to a run that is under way."""
 
@@ -82,6 +102,8 @@ class ModelContract(base.ApiModel):
     """What the served process must state by ``endpoint.probe``; a change to what is stated is expected."""
     environment: preprocesses.Environment | None = None
     """Likewise versions of packages and facts of the accelerator, such as packages.torch."""
+    generation: generations.Generation | None = None
+    """Likewise what a generator draws or writes with: there a change that nothing states fails."""
 
 
 class Model(base.ApiModel):
@@ -194,8 +216,14 @@ class Slo(base.ApiModel):
     """Which of the installation's Prometheus sources."""
     operation: base.DnsLabel | None = None
     minimum_requests: Annotated[int, pydantic.Field(ge=20, le=1_000_000)] = 200
+    when_infeasible: WhenInfeasible = WhenInfeasible.HOLD
+    """Acts at once, and restarts nothing."""
     availability: Availability | None = None
     latency: Latency | None = None
+    prometheus: series.OwnSeries | None = None
+    """Series of your own, where no runtime's metrics say it."""
+    runtime: endpoints.Runtime | None = None
+    """Whose metrics count the requests, such as a proxy in the pod; by default endpoint.runtime."""
 
 
 class Paused(base.ApiModel):
@@ -214,7 +242,7 @@ class RevisionOverride(base.ApiModel):
 class ApprovalOverride(RevisionOverride):
     """A person lets the revision pass a gate."""
 
-    stage: Literal[Approval.BEFORE_TRAFFIC, Approval.BEFORE_FULL]
+    stage: Stage
 
 
 class Waiver(RevisionOverride):
@@ -227,6 +255,18 @@ class Retry(RevisionOverride):
     """The run that is judged must be of this attempt or a later one."""
 
     attempt: Annotated[int, pydantic.Field(ge=1, le=10_000)]
+
+
+class Cancelled(RevisionOverride):
+    """The revision's attempts up to this one end, and none begins by itself; it is not rejected."""
+
+    attempt: Annotated[int, pydantic.Field(ge=1, le=10_000)]
+
+
+class Debug(RevisionOverride):
+    """The canary of a failed run stays for a look, within the budget and without traffic."""
+
+    seconds: Annotated[base.Seconds, pydantic.Field(ge=60, le=86_400)]
 
 
 class Override(base.ApiModel):
@@ -249,6 +289,8 @@ class Override(base.ApiModel):
     forced: RevisionOverride | None = None
     """Promote this revision, whatever its verdicts say."""
     retry: Retry | None = None
+    cancelled: Cancelled | None = None
+    debug: Debug | None = None
 
 
 Replicas = Annotated[int, pydantic.Field(ge=0, le=10_000)]
@@ -290,4 +332,6 @@ class ReleaseSpec(base.ApiModel):
         return (
             *(() if all(draw) else api_checks.DEFAULT_CHECKS),
             *(api_checks.DEFAULT_IMAGE_CHECKS if any(draw) else ()),
+            # Only a probe endpoint tells what images are made with; elsewhere `contract` is there already.
+            *(api_checks.DEFAULT_GENERATION_CHECKS if all(draw) and self.endpoint.probe is not None else ()),
         )

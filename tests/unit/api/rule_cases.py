@@ -81,6 +81,20 @@ def slo(**changes: Any) -> dict[str, Any]:
     return {"slos": [{"name": "a", "objective": "99.9", "availability": {}} | changes]}
 
 
+METRIC: dict[str, Any] = {"metric": "x_total"}
+RATIO: dict[str, Any] = {"total": METRIC, "bad": METRIC | {"labels": [{"label": "a", "values": ["b"]}]}}
+PODS = 'sum by (pod) (x_total{pod=~"$pods"})'
+TRITON = {"endpoint": {"protocol": "OpenAIEmbeddings", "runtime": "Triton"}}
+
+
+def timed(**changes: Any) -> dict[str, Any]:
+    return {"slos": [{"name": "a", "objective": "95", "latency": {"thresholdMilliseconds": 100}} | changes]}
+
+
+def own_series(kind: str, series: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    return {"slos": [{"name": "a", "objective": "99", "prometheus": {kind: series}} | changes]}
+
+
 def searched(**retrieval: Any) -> dict[str, Any]:
     return GOLDEN | {"checks": [{"name": "a", "retrieval": {"goldenSet": "judged", **retrieval}}]}
 
@@ -131,6 +145,15 @@ def drawn(*operations: Mapping[str, Any], **fidelity: Any) -> dict[str, Any]:
     return said | ({"checks": [{"name": "a", "fidelity": fidelity}]} if fidelity else {})
 
 
+def inside(**settings: Any) -> dict[str, Any]:
+    """A check of what happens inside a model whose files are mounted."""
+    return model(artifact=PVC) | {"checks": [{"name": "a", "internals": settings}]}
+
+
+def swept(**lists: Any) -> dict[str, Any]:
+    return inside(sweep=lists)
+
+
 CHAIN = ("draft", "b", "c", "d", "e")
 DRAFT, REFINE = {"name": "draft"}, {"name": "refine", "after": "draft"}
 ELSEWHERE = DRAFT | {"via": {"serviceName": "draft", "port": 80}}
@@ -145,6 +168,16 @@ def probed(**changes: Any) -> dict[str, Any]:
     """A release with a probe endpoint, or with the changes of it that are named ``probe``."""
     more = changes.pop("probe", {})
     return {"endpoint": {"protocol": "OpenAIEmbeddings", "probe": PROBE | more}} | changes
+
+
+def told(kind: str, *operations: Mapping[str, Any]) -> dict[str, Any]:
+    """A generator that tells what it draws with, and one check of it."""
+    said = drawn(*operations)
+    return {"endpoint": said["endpoint"] | {"probe": PROBE}, "checks": [{"name": "a", kind: {}}]}
+
+
+def drawing_with(**generation: Any) -> dict[str, Any]:
+    return told("contract", DRAFT) | model(contract={"generation": generation})
 
 
 GENERIC = {"path": "/embed", "body": {"texts": "$inputs"}, "vectors": "$.vectors[*]"}
@@ -198,6 +231,36 @@ CASES = (
         "spec.model.contract",
         probed(**model(contract={"environment": {"packages.torch": "2.13.0"}})),
         model(contract={"environment": {"packages.torch": "2.13.0"}}),
+    ),
+    of(
+        "contract-probe",
+        "spec.model.contract",
+        drawing_with(
+            steps=30,
+            guidanceScale="7.5",
+            adapters=[{"name": "brand", "active": True}],
+            latent={"channels": 4},
+            components={"scheduler": {"class": "EulerDiscreteScheduler", "beta_start": "0.00085"}},
+        ),
+        model(contract={"generation": {"steps": 30}}),
+    ),
+    of(
+        "contract-components",
+        "spec.model.contract.generation.components",
+        drawing_with(components={"a" * 63: {"b" * 63: ""}}),
+        drawing_with(components={"vae": {"b" * 64: "1"}}),
+    ),
+    of(
+        "contract-components",
+        "spec.model.contract.generation.components",
+        drawing_with(components={"vae": {"class": "AutoencoderKL"}}),
+        drawing_with(components={"": {"class": "AutoencoderKL"}}),
+    ),
+    of(
+        "contract-names",
+        "spec.model.contract.generation.other",
+        drawing_with(other={"refiner.steps": "5"}),
+        drawing_with(other={"": "5"}),
     ),
     of(
         "contract-names",
@@ -502,6 +565,52 @@ CASES = (
     of("slo-objective", "spec.slos[0].objective", slo(objective="0.1"), slo(objective="0")),
     of("slo-objective", "spec.slos[0].objective", slo(objective="99.9999"), slo(objective="100")),
     of("slo-operation", "spec.slos", OPERATIONS | slo(operation="query"), slo(operation="query")),
+    of("slo-latency-runtime", "spec.slos", TRITON | timed(runtime="Istio"), TRITON | timed()),
+    of(
+        "slo-availability-runtime",
+        "spec.slos",
+        {"endpoint": {"protocol": "OpenAIEmbeddings", "runtime": "KServe"}} | timed(),
+        slo(runtime="KServe"),
+    ),
+    of(
+        "slo-own-series",
+        "spec.slos[0].prometheus",
+        own_series("ratio", RATIO),
+        own_series("ratio", RATIO, runtime="Istio"),
+    ),
+    of(
+        "series-one-of",
+        "spec.slos[0].prometheus",
+        own_series("ratio", RATIO),
+        own_series("ratio", RATIO, prometheus={"ratio": RATIO, "queries": {"total": PODS, "bad": PODS}}),
+    ),
+    of(
+        "ratio-pair",
+        "spec.slos[0].prometheus.ratio",
+        own_series("ratio", RATIO),
+        own_series("ratio", {"total": METRIC}),
+    ),
+    of(
+        "ratio-absent",
+        "spec.slos[0].prometheus.ratio.whenAbsent",
+        own_series("ratio", RATIO | {"whenAbsent": "Zero"}),
+        own_series("ratio", {"total": METRIC, "good": METRIC, "whenAbsent": "Zero"}),
+    ),
+    of(
+        "threshold-bound",
+        "spec.slos[0].prometheus.threshold",
+        own_series("threshold", METRIC | {"max": "5"}),
+        own_series("threshold", METRIC | {"max": "5", "min": "1"}),
+    ),
+    *(
+        of(
+            "query-pods",
+            f"spec.slos[0].prometheus.queries.{field}",
+            own_series("queries", {"total": PODS, "bad": PODS}),
+            own_series("queries", {"total": PODS, "bad": PODS} | {field: "x{pod=~'$pods'}"}),
+        )
+        for field in ("total", "bad")
+    ),
     of("names-shared", "spec.slos", slo(name="latency"), slo(name="parity")),
     of(
         "names-shared",
@@ -644,6 +753,24 @@ CASES = (
         limit("PricePerInference", max="0.01"),
         load(gates=[{"metric": "PricePerInference", "max": "0.01"}]),
     ),
+    *(
+        of(
+            "performance-accelerator",
+            "spec.checks[0].performance.accelerator.gates[0]",
+            load(accelerator={"gates": [{"metric": metric, **good}]}),
+            load(accelerator={"gates": [{"metric": metric, **bad}]}),
+        )
+        for metric, good, bad in (
+            ("GpuUtilizationPercent", {"min": "40", "max": "95"}, {}),
+            ("GpuMemoryGrowthSharePerHour", {"max": "0.01"}, {"min": "0.01"}),
+        )
+    ),
+    of(
+        "performance-live-sizes",
+        "spec.checks[0].performance.live.sizes.charactersPerToken",
+        load(live={"sizes": {"metric": "vllm:request_prompt_tokens", "unit": "Tokens"}}),
+        load(live={"sizes": {"metric": "prompt_tokens", "unit": "Tokens", "charactersPerToken": "0"}}),
+    ),
     of(
         "performance-soak",
         "spec.checks[0].performance.gates",
@@ -674,6 +801,24 @@ CASES = (
         "spec.endpoint.protocol",
         {"endpoint": {"protocol": "OpenAIEmbeddings"}},
         {"endpoint": {"protocol": "OpenAIImages"}},
+    ),
+    of(
+        "endpoint-images",
+        "spec.endpoint.protocol",
+        {"endpoint": {"protocol": "OpenAIEmbeddings"}},
+        {"endpoint": {"protocol": "OpenInferenceV2Images"}},
+    ),
+    of(
+        "operation-draws",
+        "spec.endpoint.operations[0]",
+        operation("OpenInferenceV2Images", model="sd", via={"port": 8001}, binary=True),
+        operation("OpenInferenceV2Images", model="sd", modality="Image"),
+    ),
+    of(
+        "operation-model",
+        "spec.endpoint",
+        operation("OpenInferenceV2Images", model="sd"),
+        operation("OpenInferenceV2Images"),
     ),
     of(
         "operation-draws",
@@ -758,6 +903,7 @@ CASES = (
         drawn(DRAFT, VECTORS) | {"checks": [{"name": "a", "contract": {}}]},
         drawn(DRAFT) | {"checks": [{"name": "a", "contract": {}}]},
     ),
+    of("check-vectors", "spec.checks", told("contract", DRAFT), told("embeddingParity", DRAFT)),
     of(
         "check-vectors",
         "spec.checks",
@@ -769,5 +915,71 @@ CASES = (
         "spec.checks",
         GOLDEN | drawn(DRAFT, goldenSet="judged"),
         GOLDEN | drawn(DRAFT, goldenSet="jugded"),
+    ),
+    of(
+        "check-golden-set",
+        "spec.checks",
+        GOLDEN | inside(goldenSet="judged"),
+        GOLDEN | inside(goldenSet="jugded"),
+    ),
+    of("internals-artifact", "spec.checks", inside(), inside() | model()),
+    of("internals-artifact", "spec.checks", inside(), inside() | model(artifact=PULLED)),
+    of(
+        "internals-operation",
+        "spec.checks[0].operation",
+        inside(),
+        inside() | {"checks": [{"name": "a", "operation": "embeddings", "internals": {}}]},
+    ),
+    *(
+        of(
+            "internals-pipeline",
+            "spec.checks[0].internals.library",
+            inside(**pipeline),
+            inside(library="Transformers", **pipeline),
+        )
+        for pipeline in (
+            {"scheduler": "DDIMScheduler"},
+            {"steps": 20},
+            {"guidance": "7.5"},
+            {"sweep": {"steps": [4, 8]}},
+        )
+    ),
+    of(
+        "internals-guidance",
+        "spec.checks[0].internals.guidance",
+        inside(guidance="100"),
+        inside(guidance="100.5"),
+    ),
+    of(
+        "internals-guidance",
+        "spec.checks[0].internals.sweep.guidance[1]",
+        swept(guidance=["0", "7.5"]),
+        swept(guidance=["0", "101"]),
+    ),
+    of("internals-sweep", "spec.checks[0].internals.sweep", swept(steps=[4, 8]), swept(steps=[4])),
+    of("internals-sweep", "spec.checks[0].internals.sweep", swept(steps=[4, 8]), swept()),
+    of(
+        "internals-sweep",
+        "spec.checks[0].internals.sweep",
+        swept(steps=[1, 2, 3, 4, 5, 6, 7, 8], guidance=["1", "2", "3", "4", "5", "6", "7", "8"]),
+        swept(
+            schedulers=["DDIMScheduler", "PNDMScheduler"],
+            steps=[1, 2, 3, 4, 5, 6, 7, 8],
+            guidance=["1", "2", "3", "4", "5"],
+        ),
+    ),
+    *(
+        of(
+            "internals-limits",
+            "spec.checks[0].internals.gates[0]",
+            inside(gates=[{"metric": metric, **good}]),
+            inside(gates=[{"metric": metric, **bad}]),
+        )
+        for metric, good, bad in (
+            ("DecoderPsnrDecibels", {"min": "35"}, {"max": "35"}),
+            ("EntropyShiftMax", {"max": "0.02"}, {"min": "0.02"}),
+            ("StageDistance", {"max": "0.1"}, {}),
+            ("NonFinite", {"max": "0"}, {"max": "0", "min": "0"}),
+        )
     ),
 )

@@ -2,9 +2,10 @@ from typing import Any
 
 import pytest
 
-from modelrelease.api import parse, spec
+from modelrelease.api import endpoint, parse, spec
 from tests.unit.api import rule_cases
 
+*FIRST, LAST = [f"'{runtime}'" for runtime in endpoint.Runtime]
 REJECTED = {"rejected": [{"revision": rule_cases.R1, "reason": "wrong vectors"}]}
 
 
@@ -28,7 +29,7 @@ def test_a_good_release_is_read_whole() -> None:
         ),
         (
             {"endpoint.runtime": "Later"},
-            "spec.endpoint.runtime: must be 'Generic' or 'Infinity', not 'Later'",
+            f"spec.endpoint.runtime: must be {', '.join(FIRST)} or {LAST}, not 'Later'",
         ),
     ],
 )
