@@ -245,8 +245,9 @@ def test_without_permission_the_verb_and_the_resource_are_named(person: Person, 
 
 
 def test_watch_shows_a_change_and_ctrl_c_ends_it(person: Person):
+    # Whoever runs the tests in the background ignores Ctrl-C, and so would all that they start.
     process = subprocess.Popen(
-        person.command("status", "embedder", "-w"),
+        ["env", "--default-signal=INT", *person.command("status", "embedder", "-w")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=person.environ, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
@@ -255,7 +256,8 @@ def test_watch_shows_a_change_and_ctrl_c_ends_it(person: Person):
     assert "! paused: seen" in process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "", "")
+    # kubectl may end first, and then it may be said that the watch has ended.
+    assert (process.returncode, out, "Traceback" in err) == (130, "", False)
 
 
 def test_wait_ends_when_the_release_does(person: Person):
