@@ -2,9 +2,10 @@
 
 import contextlib
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import pydantic
 import torch
 import transformers
 
@@ -53,6 +54,11 @@ class Model:
             raise failure.CheckError(
                 "ModelUnsupported", f"a {type(self.model).__name__} has no blocks of attention to watch"
             )
+
+    @property
+    def scheduler_config(self) -> Mapping[str, pydantic.JsonValue]:
+        """A model of transformers has no scheduler."""
+        return {}
 
     def run(
         self,

@@ -56,7 +56,7 @@ class Otherwise:
             What to do otherwise.
         """
         pipeline = self.pipeline
-        same_class = type(pipeline.pipe.scheduler).__name__ == self.reference.setting.scheduler
+        same_class = type(pipeline.scheduler).__name__ == self.reference.setting.scheduler
         if change.scheduler and self.scheduler is None and same_class:
             return None
         if change.adapter is not None and self.adapt is None:
@@ -92,7 +92,7 @@ class Otherwise:
                 if encoder is not None:
                     yield _given(encoder, one)
         if change.scheduler and self.scheduler is not None:
-            yield _configured(pipe.scheduler, self.scheduler)
+            yield _configured(pipeline.scheduler, self.scheduler)
         if change.clip_skip is not None:
             yield _skipping(pipe, change.clip_skip)
         if change.evaluation:

@@ -3,13 +3,15 @@
 import contextlib
 import functools
 import inspect
+import json
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import diffusers
 import numpy as np
+import pydantic
 import torch
 
 from canary_checks import failure
@@ -77,7 +79,13 @@ class Pipeline:
         kept = (*encoders, *self._denoisers, "vae")
         self._components = {name: parts[name] for name in kept if name in parts}
         self._encoders = tuple(encoders)
-        self._scheduler = self.pipe.scheduler
+        self.scheduler = self.pipe.scheduler
+
+    @property
+    def scheduler_config(self) -> Mapping[str, pydantic.JsonValue]:
+        """How the folder's scheduler is configured; what a class keeps for itself is left out."""
+        said = json.loads(self.scheduler.to_json_string())
+        return {name: value for name, value in said.items() if not name.startswith("_")}
 
     def run(
         self,
@@ -169,13 +177,13 @@ class Pipeline:
 
     def _scheduled(self, name: str | None) -> Any:
         if name is None:
-            return self._scheduler
+            return self.scheduler
         kind = getattr(diffusers, name, None)
         known: Any = kind if isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin) else None
         if known is None:
             raise failure.CheckError("InvalidRequest", f"diffusers has no scheduler {name}")
         with loading.told("InvalidRequest", f"{name} does not take this model's configuration"):
-            return known.from_config(self._scheduler.config)
+            return known.from_config(self.scheduler.config)
 
     def _guided(self, asked: float | None) -> float | None:
         """Return the guidance scale that will be used."""

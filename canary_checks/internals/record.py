@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
+import pydantic
 
 from canary_checks import failure, records, result
 from canary_checks.internals import asked, comparison, record_header, sweep, trace
@@ -44,6 +45,7 @@ def new(
     checks: str,
     now: datetime.datetime,
     wanted: asked.Internals | None = None,
+    scheduler_config: Mapping[str, pydantic.JsonValue] | None = None,
     golden_set: str | None = None,
     swept: Mapping[sweep.Point, sweep.Summary] | None = None,
     limit_bytes: int = DEFAULT_BYTES,
@@ -58,6 +60,8 @@ def new(
         Where it comes from.
     wanted
         The request, for what it asked for.
+    scheduler_config
+        Of the model's scheduler.
     swept
         The settings of a sweep.
     limit_bytes
@@ -78,7 +82,12 @@ def new(
     while kept:
         part = trace.first(seen, kept)
         header = _header(part, revision, checks, now).model_copy(
-            update={"wanted": asked_for, "golden_set": golden_set, "sweep": said}
+            update={
+                "wanted": asked_for,
+                "scheduler_config": dict(scheduler_config or {}),
+                "golden_set": golden_set,
+                "sweep": said,
+            }
         )
         content = _FORMAT.write(header, _tensors(part) | arrays)
         if len(content) <= limit_bytes:

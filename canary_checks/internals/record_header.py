@@ -80,6 +80,10 @@ class Header(v.Model):
     golden_set: v.Digest | None = None
     library: asked.Library
     setting: SettingSaid
+    scheduler_config: Annotated[dict[v.Short, pydantic.JsonValue], pydantic.Field(max_length=64)] = (
+        pydantic.Field(default_factory=dict)
+    )
+    """Of the model's own scheduler, so that a diagnosis can put it in place of another."""
     wanted: Wanted = Wanted()
     prompts: Annotated[tuple[str, ...], pydantic.Field(min_length=1, max_length=_PROMPTS)]
     seeds: Annotated[tuple[int, ...], pydantic.Field(min_length=1, max_length=_PROMPTS)]

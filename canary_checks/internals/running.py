@@ -3,8 +3,10 @@
 import importlib.util
 import pathlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
+
+import pydantic
 
 from canary_checks import failure
 from canary_checks import vocabulary as v
@@ -18,6 +20,10 @@ class Runner(Protocol):
     """A loaded model, of whichever library."""
 
     library: asked.Library
+
+    @property
+    def scheduler_config(self) -> Mapping[str, pydantic.JsonValue]:
+        """How its scheduler is configured; empty where there is none."""
 
     def run(
         self,

@@ -123,6 +123,7 @@ def judge(asked: request.CheckRequest, pack: golden_pack.Pack, stop: threading.E
         checks=canary_checks.__version__,
         now=datetime.datetime.now(datetime.UTC),
         wanted=wanted,
+        scheduler_config=runner.scheduler_config,
         golden_set=pack.digest,
         swept=swept,
     )

@@ -82,7 +82,13 @@ def blame(
     reference, candidate = trace.first(known.seen, count), trace.first(seen, count)
     guidance = None if wanted.guidance is None else float(wanted.guidance)
     same = seen.dtype == reference.dtype
-    changed = otherwise.Otherwise(pipeline=runner, reference=reference, steps=wanted.steps, guidance=guidance)
+    changed = otherwise.Otherwise(
+        pipeline=runner,
+        reference=reference,
+        steps=wanted.steps,
+        guidance=guidance,
+        scheduler=known.header.scheduler_config or None,
+    )
 
     def passes(made: trace.Trace) -> bool:
         judged = judging.absolute(made, limits)

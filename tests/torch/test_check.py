@@ -70,6 +70,20 @@ def test_a_broken_decoder_fails_at_its_stage_and_is_named(capsys, recorded, brok
     assert stages["latents"] == 0
 
 
+def test_a_scheduler_that_is_configured_otherwise_is_proven_by_the_recorded_one(
+    capsys, folders, recorded, tmp_path
+):
+    folder = tmp_path / "model"
+    shutil.copytree(folders["stable-diffusion"], folder)
+    config = folder / "scheduler/scheduler_config.json"
+    said = json.loads(config.read_text("utf-8"))
+    assert said["beta_schedule"] != "linear"
+    config.write_text(json.dumps(said | {"beta_schedule": "linear"}), "utf-8")
+    code, found = check(capsys, folder, *QUICK, "--reference", recorded)
+    assert code == 1
+    assert (found["diagnosis"]["cause"], found["diagnosis"]["confidence"]) == ("SchedulerConfig", "Proven")
+
+
 def test_a_folder_is_compared_with_a_folder(capsys, folders):
     folder = folders["text-encoder"]
     code, found = check(capsys, folder, "--prompts", "3", "--reference", folder)
