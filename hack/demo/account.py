@@ -4,10 +4,11 @@ import dataclasses
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from hack.demo import kube
+from modelrelease.api import reasons
 
 PERIOD_SECONDS: Final = 1.0
 _REQUESTS: Final = re.compile(
@@ -42,6 +43,7 @@ class Account:
         self._kube, self._namespace, self._name, self._say = cluster, namespace, name, say
         self._served: dict[tuple[str, str], float] = {}
         self._line = ""
+        self._costs: set[tuple[str, str]] = set()
         self._began = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="account", daemon=True)
@@ -111,9 +113,15 @@ class Account:
     def _print(self, look: Look) -> None:
         status = look.status
         run = look.runs.get(status.get("currentRun", ""), {})
+        slos = run.get("status", {}).get("slos", [])
+        self._print_costs(status.get("currentRun", ""), slos)
         said = [
             f"{check['name']}={check.get('verdict', '…') if not check.get('skipped') else 'Skipped'}"
-            for check in [*run.get("status", {}).get("checks", []), *run.get("status", {}).get("slos", [])]
+            for check in [
+                *run.get("status", {}).get("checks", []),
+                # Before users meet the candidate nothing is judged.
+                *(slo for slo in slos if slo.get("reason") != reasons.NOT_LIVE),
+            ]
         ]
         pods = " ".join(f"{name}:{ready}/{total}" for name, (ready, total) in sorted(look.pods.items()))
         users = " ".join(f"{name}:{self.user_requests(name)}" for name in sorted(look.pods))
@@ -124,6 +132,14 @@ class Account:
         if line != self._line:
             self._line = line
             self._say(f"  {time.monotonic() - self._began:6.1f} s  {line}  requests {users or '-'}")
+
+    def _print_costs(self, run: str, slos: Iterable[Mapping[str, Any]]) -> None:
+        """Say once of each objective of a run what evidence costs at this traffic."""
+        for slo in slos:
+            costs = slo.get("feasibility", {}).get("message")
+            if costs and (run, slo["name"]) not in self._costs:
+                self._costs.add((run, slo["name"]))
+                self._say(f"             {slo['name']}: {costs}")
 
 
 def _ready(pod: Mapping[str, Any]) -> bool:

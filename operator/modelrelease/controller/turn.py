@@ -249,9 +249,13 @@ class Turns:
                 "phase": status.phase.value,
             },
         )
+        # What is said of an objective before any user has met the candidate is no verdict.
+        told, judged = (
+            [slo for slo in said.slos if slo.reason != reasons.NOT_LIVE] for said in (run.status, status)
+        )
         for kind, before, after in (
             ("check", run.status.checks, status.checks),
-            ("slo", run.status.slos, status.slos),
+            ("slo", told, judged),
         ):
             known = {said.name: said.verdict for said in before}
             new = [s.verdict for s in after if s.verdict is not None and s.verdict is not known.get(s.name)]
