@@ -1,12 +1,14 @@
-"""What it costs to look at the objectives of many releases: queries and CPU of the operator's side.
+"""What it costs to judge the objectives of many releases: queries and CPU of the operator's side.
 
 ``python -m benchmarks.slo_queries`` asks a server of its own, in another process, about 500 releases with an
-availability and a latency objective each, as the operator does every 15 s, and prints how much of one core
-that takes. The server's own time is not counted; its answers have the shape and the size of real ones.
+availability and a latency objective each, beside stable, as the operator does every 15 s, judges them, and
+prints how much of one core that takes. The server's own time is not counted; its answers have the shape and
+the size of real ones.
 """
 
 import argparse
 import asyncio
+import datetime
 import functools
 import http.server
 import json
@@ -15,21 +17,32 @@ import multiprocessing.connection
 import re
 import time
 import urllib.parse
-from concurrent import futures
-from decimal import Decimal
+from collections.abc import Mapping
 from typing import Any
 
-from modelrelease.api.endpoint import Runtime
-from modelrelease.prometheus import client, runtimes, slis, sources, targets
-from modelrelease.slo import objectives, observation
+from modelrelease.api import endpoint as api_endpoint
+from modelrelease.api import run as api_run
+from modelrelease.api import spec, verdict
+from modelrelease.controller import judging, slos
+from modelrelease.prometheus import sources, targets
 
 INTERVAL = 15
 """Seconds between scrapes, and between looks."""
 HOLD = 900
 """Seconds of live traffic so far."""
 NAMESPACE = "search"
-AVAILABILITY = objectives.Objective("availability", objectives.Kind.AVAILABILITY, Decimal(99))
-LATENCY = objectives.Objective("latency", objectives.Kind.LATENCY, Decimal(95), 0.5)
+SLOS = (
+    spec.Slo(name="availability", objective="99", availability=spec.Availability()),
+    spec.Slo(name="latency", objective="95", latency=spec.Latency(threshold_milliseconds=500)),
+)
+ENDPOINT = api_endpoint.Endpoint(
+    runtime=api_endpoint.Runtime.INFINITY,
+    operations=[
+        api_endpoint.Operation(
+            name="embed", protocol=api_endpoint.Protocol.OPENAI_EMBEDDINGS, path="/embeddings"
+        )
+    ],
+)
 _SELECTOR = re.compile(r"(?P<metric>[\w:]+){(?P<matchers>[^{}]*)}\[(?P<seconds>\d+)s\]")
 _PODS = re.compile(r'pod=~"([^"]*)"')
 _LE = re.compile(r'le=~"([^"]*)"')
@@ -60,9 +73,13 @@ def answer(query: str, at: float) -> bytes:
         wanted = _LE.search(query)
         chosen = wanted[1].replace("\\", "").split("|") if wanted else ["+Inf"]
         labels = [{"handler": "/embeddings", "method": "POST", "le": edge} for edge in chosen]
-    values = _values(found["metric"], int(found["seconds"]), int(at) // INTERVAL * INTERVAL)
+    newest = int(at) // INTERVAL * INTERVAL
+    values, none = (
+        _values(metric, int(found["seconds"]), newest) for metric in (found["metric"], "failures")
+    )
     series = ",".join(
-        f'{{"metric":{json.dumps(_place(pod, found["metric"]) | more)},"values":{values}}}'
+        f'{{"metric":{json.dumps(_place(pod, found["metric"]) | more)},'
+        f'"values":{none if more.get("status", "2xx") != "2xx" else values}}}'
         for pod in names
         for more in labels
     )
@@ -76,7 +93,8 @@ def _place(pod: str, metric: str) -> dict[str, str]:
 @functools.lru_cache(maxsize=64)
 def _values(metric: str, seconds: int, newest: int) -> str:
     times = range(newest - seconds // INTERVAL * INTERVAL, newest + 1, INTERVAL)
-    return json.dumps([[at, "1" if metric == "up" else str(10 * (at - times[0]))] for at in times])
+    still = {"up": "1", "failures": "0"}.get(metric)
+    return json.dumps([[at, still or str(10 * (at - times[0]))] for at in times])
 
 
 def _success(kind: str, result: object) -> bytes:
@@ -111,32 +129,45 @@ def _serve(port: multiprocessing.connection.Connection, queries: Any) -> None:
     server.serve_forever()
 
 
-async def look(prometheus: client.Prometheus, releases: int, pods: int) -> int:
-    """Look at all objectives of all releases once, evenly over an interval; return how many spoke."""
+def subject(number: int, pods: int, now: float, known: Mapping[str, api_run.SloStatus]) -> judging.Subject:
+    """Return a candidate and as many pods of stable, a quarter of an hour into its first step."""
+    since = datetime.datetime.fromtimestamp(now - HOLD, datetime.UTC)
+    names = [f"release-{number}-7c9f6d-{pod:05d}" for pod in range(pods)]
+    return judging.Subject(
+        namespace=NAMESPACE,
+        run=f"release-{number}-1",
+        phase=api_run.Phase.HOLDING,
+        step=1,
+        since=since,
+        names=tuple(names),
+        pods=tuple(targets.JudgedPod(name) for name in names),
+        slos=SLOS,
+        endpoint=ENDPOINT,
+        baseline=tuple(targets.JudgedPod(name.replace("7c9f6d", "5b8e21")) for name in names),
+        live_since=since,
+        deadline=now + HOLD,
+        known={name: status.state for name, status in known.items() if status.state is not None},
+    )
 
-    async def one(number: int) -> int:
-        await asyncio.sleep(INTERVAL * number / releases)
-        now = time.time()
-        found = await asyncio.gather(
-            *(
-                slis.observe(
-                    prometheus,
-                    runtimes.RUNTIMES[Runtime.INFINITY],
-                    "/embeddings",
-                    objective,
-                    namespace=NAMESPACE,
-                    pods=[targets.JudgedPod(f"release-{number}-7c9f6d-{pod:05d}") for pod in range(pods)],
-                    live_since=now - HOLD,
-                    now=now,
-                )
-                for objective in (AVAILABILITY, LATENCY)
-            )
-        )
-        return sum(
-            isinstance(seen, observation.SliObservation) and seen.until(now).total > 0 for seen in found
-        )
 
-    return sum(await asyncio.gather(*map(one, range(releases))))
+class Looks:
+    """Looks at all objectives of all releases, one after the other, evenly over an interval."""
+
+    def __init__(self, judge: slos.PrometheusJudge, releases: int, pods: int) -> None:
+        self._judge, self._releases, self._pods = judge, releases, pods
+        self._known: dict[int, dict[str, api_run.SloStatus]] = {}
+
+    async def look(self) -> int:
+        """Look once; return how many objectives were judged."""
+        return sum(await asyncio.gather(*map(self._one, range(self._releases))))
+
+    async def _one(self, number: int) -> int:
+        await asyncio.sleep(INTERVAL * number / self._releases)
+        now = datetime.datetime.now(datetime.UTC)
+        asked = subject(number, self._pods, now.timestamp(), self._known.get(number, {}))
+        found = await asyncio.gather(*(self._judge(asked, slo, now) for slo in SLOS))
+        self._known[number] = {status.name: status for status in found}
+        return sum(status.verdict is verdict.Verdict.PASS for status in found)
 
 
 def main() -> None:
@@ -152,19 +183,20 @@ def main() -> None:
     server = multiprocessing.get_context("fork").Process(target=_serve, args=(theirs, queries), daemon=True)
     server.start()
     source = sources.Source(name="default", url=f"http://127.0.0.1:{ours.recv()}", timeout_seconds=10)
-    with futures.ThreadPoolExecutor(4) as pool:
-        for releases in chosen.releases:
-            prometheus = client.Prometheus(source, pool, time.monotonic)
+    for releases in chosen.releases:
+        judge = slos.PrometheusJudge(sources.Sources(sources=(source,)), time.monotonic)
+        looks = Looks(judge, releases, chosen.pods)
+        for which in ("first look, without what a run remembers", "next look"):
             before = queries.value
             used, began = time.process_time(), time.monotonic()
-            judged = asyncio.run(look(prometheus, releases, chosen.pods))
+            passed = asyncio.run(looks.look())
             cpu, wall = time.process_time() - used, time.monotonic() - began
+            what = f"{releases} releases with 2 SLOs, {chosen.pods} pods and as many of stable, {which}"
+            print(f"{what}: {passed} objectives passed, {wall:.1f} s")
             share = 100 * cpu / INTERVAL
-            what = f"{releases} releases with 2 SLOs and {chosen.pods} pods"
-            print(f"{what}: {judged} observations in {wall:.1f} s")
             print(f"  {queries.value - before} queries, {cpu:.2f} s of CPU: {share:.0f} % of a core")
             print(f"  {1000 * cpu / releases:.1f} ms of CPU for each release and look")
-            prometheus.close()
+        judge.close()
     server.kill()
 
 
