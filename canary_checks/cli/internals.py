@@ -5,14 +5,17 @@ import json
 import pathlib
 import secrets
 import tempfile
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from canary_checks import failure, operation, request, result, runner
+from canary_checks import failure, operation, request, result
 from canary_checks import vocabulary as v
 from canary_checks.cli import exits, options, output, task
 from canary_checks.internals import asked as inside
+
+if TYPE_CHECKING:
+    from canary_checks import runner
 
 _NOWHERE: Final = "http://localhost/"
 """No server is asked."""
@@ -96,7 +99,7 @@ def internals(
                 gates=task.gates(gate or ()),
                 reference=known,
             )
-            found = asyncio.run(runner.run(asked))
+            found = _run(asked)
         if record is not None and found.content.recorded is not None:
             record.write_bytes(found.content.recorded)
         output.write([found.result], output_format, output_file)
@@ -105,9 +108,16 @@ def internals(
     raise typer.Exit(exits.guarded(carry_out))
 
 
+def _run(asked: request.CheckRequest) -> "runner.Outcome":
+    # Help and a mistake need no numerics.
+    from canary_checks import runner  # noqa: PLC0415
+
+    return asyncio.run(runner.run(asked))
+
+
 def _recorded(asked: request.CheckRequest, folder: pathlib.Path) -> bytes:
     """Run the reference, and return its record."""
-    found = asyncio.run(runner.run(asked))
+    found = _run(asked)
     if found.content.recorded is None:
         raise failure.CheckError(
             found.result.reason if found.result.verdict is v.Verdict.ERROR else "ReferenceUnfit",
