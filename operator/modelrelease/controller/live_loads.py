@@ -8,7 +8,6 @@ import asyncio
 import datetime
 import logging
 from collections.abc import Callable, Mapping
-from concurrent import futures
 from typing import Final
 
 from modelrelease.api import checks as api_checks
@@ -16,14 +15,14 @@ from modelrelease.api import endpoint as endpoints
 from modelrelease.api import live as api_live
 from modelrelease.api import run as api_run
 from modelrelease.core import live_load, observation
-from modelrelease.prometheus import answers, client, load, runtimes, sources
+from modelrelease.prometheus import answers, client, clients, load, runtimes, sources
 
 _log = logging.getLogger(__name__)
 
 SECONDS: Final = 5.0
 """For all questions of one Job: a turn waits for them, and a person's reject must not wait long."""
 _THREADS: Final = 2
-"""For each source, so that one that hangs takes none from another."""
+"""For each source."""
 
 
 class LiveLoads:
@@ -38,20 +37,11 @@ class LiveLoads:
     """
 
     def __init__(self, known: sources.Sources, monotonic: Callable[[], float]) -> None:
-        self._known = known
-        self._pools = {
-            source.name: futures.ThreadPoolExecutor(_THREADS, thread_name_prefix=f"load-{source.name}")
-            for source in known.sources
-        }
-        self._clients = {
-            source.name: client.Prometheus(source, self._pools[source.name], monotonic)
-            for source in known.sources
-        }
+        self._clients = clients.Clients(known, monotonic, purpose="load", threads=lambda _: _THREADS)
 
     def close(self) -> None:
-        """Wait for no query: a thread that is still asking ends by its own time limit."""
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+        """Wait for no query."""
+        self._clients.close()
 
     def source(self, name: str) -> client.Prometheus:
         """Return the client of a source.
@@ -61,8 +51,7 @@ class LiveLoads:
         modelrelease.prometheus.sources.UnknownSourceError
             The installation has none of that name.
         """
-        self._known.named(name)
-        return self._clients[name]
+        return self._clients.named(name)
 
     async def seen(
         self,

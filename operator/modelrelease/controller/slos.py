@@ -4,14 +4,13 @@ import datetime
 import decimal
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from concurrent import futures
 
 from modelrelease.api import reasons, verdict
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
 from modelrelease.controller import comparing, expecting, judging
 from modelrelease.core import observation
-from modelrelease.prometheus import client, series, slis, sources, targets
+from modelrelease.prometheus import clients, series, slis, sources, targets
 from modelrelease.slo import arms, burn, objectives, state
 from modelrelease.slo import observation as slo_observation
 
@@ -28,28 +27,19 @@ class PrometheusJudge:
     """
 
     def __init__(self, known: sources.Sources, monotonic: Callable[[], float]) -> None:
-        self._known = known
-        self._pools = {
-            source.name: futures.ThreadPoolExecutor(
-                source.concurrency, thread_name_prefix=f"prometheus-{source.name}"
-            )
-            for source in known.sources
-        }
-        self._clients = {
-            source.name: client.Prometheus(source, self._pools[source.name], monotonic)
-            for source in known.sources
-        }
+        self._clients = clients.Clients(
+            known, monotonic, purpose="prometheus", threads=lambda source: source.concurrency
+        )
 
     def close(self) -> None:
-        """Wait for no query: a thread that is still asking ends by its own time limit."""
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+        """Wait for no query."""
+        self._clients.close()
 
     def unknown_source(self, slos: Iterable[api_spec.Slo]) -> observation.Problem | None:
         """Return why an SLO can't be judged in this installation, or None."""
         for slo in slos:
             try:
-                self._known.named(slo.source)
+                self._clients.named(slo.source)
             except sources.UnknownSourceError as error:
                 said = reasons.sentence(f"SLO {slo.name}: {error}")
                 return observation.Problem(reasons.UNKNOWN_PROMETHEUS_SOURCE, said)
@@ -71,7 +61,7 @@ class PrometheusJudge:
         objective = objective_of(slo)
         observe = functools.partial(
             slis.observe,
-            self._clients[slo.source],
+            self._clients.named(slo.source),
             series.of(slo, subject.endpoint),
             _path(subject, slo),
             objective,
