@@ -5,10 +5,11 @@ import dataclasses
 import pathlib
 from collections.abc import Awaitable, Callable, Sequence
 
-from canary_checks import failure, request, schema
+from canary_checks import failure, request
 from canary_checks import vocabulary as v
 from canary_checks.golden import selection
 from canary_checks.parity import comparison, gates, recording, reference, shipped
+from canary_checks.probes import parties
 
 Live = Callable[[request.LiveSource], Awaitable[comparison.Opponent]]
 """Records a live server; see `canary_checks.probes.live`."""
@@ -101,13 +102,7 @@ def _usable(
         stated_class=one.numeric_class,
         embedding_space=asked.embedding_space,
     )
-    party = schema.Party(
-        role=one.role,
-        revision=one.revision,
-        digest=one.reference.digest,
-        recorded_time=one.reference.header.recorded_time,
-        numeric_class=one.numeric_class,
-    )
+    party = parties.recorded(one, one.reference)
     opponent = comparison.Opponent(party, comparison.AGAINST[one.role], terms.numeric_class, terms.recording)
     return opponent, terms.remark
 

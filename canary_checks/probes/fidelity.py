@@ -26,7 +26,7 @@ from canary_checks.fidelity.outcomes import Column
 from canary_checks.golden import pack as golden_pack
 from canary_checks.golden import selection
 from canary_checks.parity import gates
-from canary_checks.probes import finding, merging
+from canary_checks.probes import finding, merging, parties
 
 ADJUSTABLE: Final = limits.ADJUSTABLE
 Count = Callable[[generation.ImageClient], None]
@@ -137,13 +137,7 @@ def _of_record(
 ) -> tuple[_Known | None, str]:
     """Return what was recorded of a chain, or why that cannot be used."""
     for source, one in recorded:
-        party = schema.Party(
-            role=source.role,
-            revision=source.revision,
-            digest=one.digest,
-            recorded_time=one.header.recorded_time,
-            numeric_class=source.numeric_class,
-        )
+        party = parties.recorded(source, one)
         try:
             fitting = recording.fitting(one, chain.last.name, pack, tuple(item.id for item in items))
         except failure.CheckError as error:

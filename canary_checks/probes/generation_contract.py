@@ -15,7 +15,7 @@ from canary_checks.golden import pack as golden_pack
 from canary_checks.golden import selection
 from canary_checks.parity import comparison, gates
 from canary_checks.probes import contract as contracts
-from canary_checks.probes import encoders, finding, telling
+from canary_checks.probes import encoders, finding, parties, telling
 from canary_checks.trace import blame
 from canary_checks.trace import client as tracing
 
@@ -108,7 +108,9 @@ async def probe(asked: request.CheckRequest, pack: golden_pack.Pack, count: Coun
         items_used=len(prompts) if told else 0,
         measurements=tuple(one.measurement for one in told),
         diagnosis=contracts.diagnosis(cause),
-        references=(_party(source, recorded),) if source is not None and recorded is not None else (),
+        references=(parties.recorded(source, recorded),)
+        if source is not None and recorded is not None
+        else (),
         payload=payload if asked.record and verdict is v.Verdict.PASS else None,
     )
 
@@ -252,16 +254,6 @@ def _proven(gate: schema.Gate, *, from_files: bool) -> schema.Gate:
     if not from_files or gate.verdict is not v.Verdict.PASS:
         return gate
     return gate.model_copy(update={"verdict": v.Verdict.NO_DATA, "samples": 0})
-
-
-def _party(source: request.ReferenceSource, recorded: generation_record.Recorded) -> schema.Party:
-    return schema.Party(
-        role=source.role,
-        revision=source.revision,
-        digest=recorded.digest,
-        recorded_time=recorded.header.recorded_time,
-        numeric_class=source.numeric_class,
-    )
 
 
 def _silent(why: str) -> finding.Finding:

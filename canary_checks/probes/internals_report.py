@@ -10,7 +10,7 @@ from canary_checks import request, schema
 from canary_checks import vocabulary as v
 from canary_checks.internals import comparison, judging, metric, pictures, record, sweep, trace
 from canary_checks.parity import gates, numeric
-from canary_checks.probes import finding
+from canary_checks.probes import finding, parties
 
 _AGAINST: Final[dict[v.Role, gates.Against]] = {v.Role.STABLE: "Stable", v.Role.RECORDED: "Recorded"}
 _TOLD: Final = 3
@@ -82,16 +82,7 @@ def conclude(
         strata=(*_strata(difference, asked.numeric_class), *_swept(report, len(seen.prompts))),
         worst=_worst(difference, reference),
         series=_series(seen, difference),
-        references=tuple(
-            schema.Party(
-                role=source.role,
-                revision=source.revision,
-                digest=one.digest,
-                recorded_time=one.header.recorded_time,
-                numeric_class=source.numeric_class,
-            )
-            for source, one in known
-        ),
+        references=tuple(parties.recorded(source, one) for source, one in known),
         pictures=pictures.pairs(seen, reference, difference)[: schema.MOST_PICTURES],
     )
 

@@ -19,7 +19,7 @@ from canary_checks.clients import connect
 from canary_checks.golden import pack as golden_pack
 from canary_checks.golden import selection
 from canary_checks.performance import driver, judging, memory, mixing, recorded, replay, templates
-from canary_checks.probes import finding, merging, performance_report, performance_requests
+from canary_checks.probes import finding, merging, parties, performance_report, performance_requests
 
 _STEPS: Final = ("steps", "num_inference_steps")
 
@@ -103,7 +103,7 @@ async def probe(
             replayed,
             load,
             judged,
-            [_party(source, one) for source, one in known],
+            [parties.recorded(source, one) for source, one in known],
             stable=stable[0] if stable else None,
             items=prepared.items,
             remarks=remarks,
@@ -221,16 +221,6 @@ def _performed(
         steps=found.steps,
     )
     return recorded.Performed(said, measured.latencies)
-
-
-def _party(source: request.ReferenceSource, record: recorded.Record) -> schema.Party:
-    return schema.Party(
-        role=source.role,
-        revision=source.revision,
-        digest=record.digest,
-        recorded_time=record.header.recorded_time,
-        numeric_class=source.numeric_class,
-    )
 
 
 def _readable(template: templates.Template, reply: Any) -> bool:

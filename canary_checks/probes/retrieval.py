@@ -17,7 +17,7 @@ from canary_checks.clients import client as clients
 from canary_checks.golden import pack as golden_pack
 from canary_checks.golden import selection
 from canary_checks.parity import comparison, distance, gates, rates, reference, retrieval, retrieval_gates
-from canary_checks.probes import asking, finding, retrieval_report
+from canary_checks.probes import asking, finding, parties, retrieval_report
 
 Connect = Callable[[operation.Operation, str, int | None], clients.EmbeddingClient]
 """Makes a client of an operation at a URL, with at most so many requests per second."""
@@ -246,20 +246,8 @@ async def _references(
                 raise
             remarks.append(f"stable was asked live, because {error.message}")
             continue
-        header = one.reference.header
-        found.append(
-            _Reference(
-                comparison.AGAINST[one.role],
-                schema.Party(
-                    role=one.role,
-                    revision=one.revision,
-                    digest=one.reference.digest,
-                    recorded_time=header.recorded_time,
-                    numeric_class=one.numeric_class,
-                ),
-                space,
-            )
-        )
+        party = parties.recorded(one, one.reference)
+        found.append(_Reference(comparison.AGAINST[one.role], party, space))
     if asked.live is not None and all(one.against != "Stable" for one in found):
         source = asked.live
         space = await live(source.url, source.max_requests_per_second)
