@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Annotated, Final
 
@@ -31,29 +31,31 @@ class ProbeEndpoint(v.Model):
     """The environment variable of the check that holds the token."""
 
 
-def _small(value: dict[str, pydantic.JsonValue]) -> dict[str, pydantic.JsonValue]:
-    if len(json.dumps(value, allow_nan=False)) > _PIN_BYTES:
-        raise ValueError(f"it is larger than {_PIN_BYTES} bytes as JSON")
-    return value
+_Pins = dict[str, pydantic.JsonValue]
+
+
+def _at_most(size: int) -> Callable[[_Pins], _Pins]:
+    """Return a validator that refuses what is larger than so many bytes as JSON."""
+
+    def bounded(value: _Pins) -> _Pins:
+        if len(json.dumps(value, allow_nan=False)) > size:
+            raise ValueError(f"it is larger than {size} bytes as JSON")
+        return value
+
+    return bounded
 
 
 Pinned = Annotated[
     dict[Annotated[str, pydantic.StringConstraints(min_length=1, max_length=128)], pydantic.JsonValue],
     pydantic.Field(max_length=_PINS),
-    pydantic.AfterValidator(_small),
+    pydantic.AfterValidator(_at_most(_PIN_BYTES)),
 ]
-
-
-def _bounded(value: dict[str, pydantic.JsonValue]) -> dict[str, pydantic.JsonValue]:
-    if len(json.dumps(value, allow_nan=False)) > _GENERATION_BYTES:
-        raise ValueError(f"it is larger than {_GENERATION_BYTES} bytes as JSON")
-    return value
 
 
 GenerationPins = Annotated[
     dict[Annotated[str, pydantic.StringConstraints(min_length=1, max_length=160)], pydantic.JsonValue],
     pydantic.Field(max_length=_GENERATION_PINS),
-    pydantic.AfterValidator(_bounded),
+    pydantic.AfterValidator(_at_most(_GENERATION_BYTES)),
 ]
 """A generator has many components, each with settings of its own."""
 
