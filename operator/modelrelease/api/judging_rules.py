@@ -5,8 +5,11 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from pydantic import alias_generators
+
 from modelrelease.api import (
     base,
+    checks,
     custom_rules,
     fidelity_rules,
     internals_rules,
@@ -17,16 +20,7 @@ from modelrelease.api import (
 )
 from modelrelease.api import endpoint as endpoints
 
-_CHECK_KINDS: Final = (
-    "embeddingParity",
-    "contract",
-    "repeatability",
-    "retrieval",
-    "performance",
-    "fidelity",
-    "internals",
-    "custom",
-)
+_CHECK_KINDS: Final = tuple(alias_generators.to_camel(kind) for kind in checks.KINDS)
 _SLO_KINDS: Final = ("availability", "latency", "prometheus")
 _VOLUME_KINDS: Final = ("configMap", "secret", "persistentVolumeClaim", "image")
 _ALL: Final = 100
