@@ -14,12 +14,14 @@ It writes its port on standard output and ends when its standard input is closed
 
 import asyncio
 import base64
+import contextlib
 import json
 import random
 import struct
+import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 _VECTOR: Final = [0.0123456] * 384
@@ -135,6 +137,25 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         head = f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-length: {len(body)}\r\n\r\n"
         self._transport.write(head.encode() + body)
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    """Yield the URL of such a server, in a process of its own; its path says how it behaves."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.load_server"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.wait(10)
 
 
 async def serve(ended: Callable[[], bytes]) -> None:

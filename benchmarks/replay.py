@@ -6,14 +6,13 @@ The server is a process of its own that answers at once, so whatever is slow is 
 import asyncio
 import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 
-from benchmarks import table
+from benchmarks import load_server, table
 from canary_checks import inputs, operation
 from canary_checks import vocabulary as v
 from canary_checks.performance import driver, mixing, templates
@@ -33,24 +32,12 @@ own delay is the client's and the server's together."""
 
 def measure() -> Iterator[table.Row]:
     """Yield the rows of the table."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.load_server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    try:
-        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+    with load_server.serving() as url:
         for delay in KNOWN_MILLISECONDS:
             yield from _rows(asyncio.run(_drive(f"{url}/delay={delay}", RATE)), delay)
         closed = asyncio.run(_drive(f"{url}/delay=0", None))
         yield table.Row("closed loop of 16: answers per second", closed.answered / closed.seconds, "1/s")
         yield table.Row("  share of a core", closed.processor, "")
-    finally:
-        server.stdin.close()
-        server.wait(10)
 
 
 def _rows(measured: driver.Measured, delay: int) -> Iterator[table.Row]:

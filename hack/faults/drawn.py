@@ -1,16 +1,14 @@
 """`python -m hack.faults --images`: the checks of images and of loads, asked about each fault."""
 
 import asyncio
-import contextlib
 import dataclasses
 import pathlib
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from benchmarks import load_server
 from canary_checks import request, result, runner, schema
 from canary_checks import vocabulary as v
 from hack.faults import drawn_faults, drawn_prompts
@@ -83,7 +81,7 @@ def pictures(only: str | None) -> Iterator[Found]:
 def loads(only: str | None) -> Iterator[Found]:
     """Replay a load against every fault, and compare with what was recorded of the right server."""
     recorded: dict[tuple[str, str], Mapping[str, Any]] = {}
-    with tempfile.TemporaryDirectory() as folder, _load_server() as url:
+    with tempfile.TemporaryDirectory() as folder, load_server.serving() as url:
         for name, one in _chosen(drawn_faults.LOADS, drawn_faults.BENIGN_LOADS, only):
             kind = (one.stable, one.load.model_dump_json())
             if kind not in recorded:
@@ -150,21 +148,3 @@ def _asked(kind: str, url: str, given: Mapping[str, Any]) -> tuple[runner.Outcom
     started = time.monotonic()
     asked = request.CheckRequest.model_validate(raw, by_alias=True, by_name=False, strict=False)
     return asyncio.run(runner.run(asked)), time.monotonic() - started
-
-
-@contextlib.contextmanager
-def _load_server() -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.load_server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.stdin.close()
-        process.stdout.close()
-        process.wait(10)

@@ -1,9 +1,4 @@
-"""A load server in a process of its own, and what performance tests have in common."""
-
-import contextlib
-import subprocess
-import sys
-from collections.abc import Iterator
+"""What performance tests have in common."""
 
 import numpy as np
 
@@ -14,25 +9,6 @@ from canary_checks.performance import driver, intervals, judging, mixing, record
 EMBEDDINGS = operation.Operation(name="embeddings", protocol=v.Protocol.OPENAI_EMBEDDINGS, model="m")
 MIX = "sha256:" + "1" * 64
 QUIET = np.full(100, 1e-4)
-
-
-@contextlib.contextmanager
-def serving() -> Iterator[str]:
-    """Yield the URL of `benchmarks.load_server`; its path says how it behaves."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.load_server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.stdin.close()
-        process.stdout.close()
-        process.wait(10)
 
 
 def asked(url: str, load: replay.Performance, **others: object) -> request.CheckRequest:

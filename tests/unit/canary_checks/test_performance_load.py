@@ -7,6 +7,7 @@ import socket
 import numpy as np
 import pytest
 
+from benchmarks import load_server
 from canary_checks import entry, inputs, operation, request, result, runner
 from canary_checks import vocabulary as v
 from canary_checks.cli import exits
@@ -16,7 +17,7 @@ from tests.unit.canary_checks import loads
 
 @pytest.fixture(scope="module")
 def server():
-    with loads.serving() as url:
+    with load_server.serving() as url:
         yield url
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from benchmarks import load_server
 from canary_checks import outdated, request, runner
 from canary_checks import vocabulary as v
 from canary_checks.performance import judging, recorded, replay, representing
@@ -82,7 +83,7 @@ QUICK = replay.Performance(duration_seconds=1, warmup_seconds=0, max_requests=60
 
 @pytest.fixture(scope="module")
 def server():
-    with loads.serving() as url:
+    with load_server.serving() as url:
         yield f"{url}/delay=10"
 
 
