@@ -15,6 +15,7 @@ from canary_checks.parity.causes import (
     cause,
     extent,
     layout,
+    naming,
     pixels,
     rows,
     texts,
@@ -22,7 +23,8 @@ from canary_checks.parity.causes import (
     vectors,
 )
 
-UNKNOWN: Final = "Unknown"
+UNKNOWN: Final = naming.UNKNOWN
+Cause = cause.Cause[movement.Movement]
 DIMENSIONS: Final = "Dimensions"
 """The one cause that is found before rows can be compared."""
 TABLE: Final = (
@@ -34,10 +36,9 @@ TABLE: Final = (
     *layout.TABLE,
     *arithmetic.TABLE,
 )
-_REMARK: Final = 200
 
 
-def causes(modality: v.Modality) -> tuple[cause.Cause, ...]:
+def causes(modality: v.Modality) -> tuple[Cause, ...]:
     """Return the causes that can befall one modality."""
     return tuple(one for one in TABLE if modality in one.modalities)
 
@@ -62,31 +63,7 @@ def diagnose(moved: movement.Movement) -> schema.DiagnosisReport:
     contradicted = {one.name: one.contradiction(moved) for one in table}
     if chosen is None:
         chosen = _without_rivals(fitting, contradicted)
-    excluded = tuple(
-        schema.Excluded(cause=name, because=v.sentence(because, _REMARK))
-        for name, because in contradicted.items()
-        if because is not None and (chosen is None or name != chosen[0].name)
-    )
-    left = tuple(name for name, because in contradicted.items() if because is None)
-    if chosen is not None:
-        name, named = chosen[0].name, chosen[1]
-        return schema.DiagnosisReport(
-            cause=name,
-            confidence=named.confidence,
-            evidence=_remarks(*named.evidence),
-            excluded=excluded,
-            left=() if named.sole else tuple(other for other in left if other != name),
-            next=_remarks(*named.next),
-        )
-    steps = tuple(one.next for one in table if one.name in left and one.next)
-    return schema.DiagnosisReport(
-        cause=UNKNOWN,
-        confidence=v.Confidence.UNKNOWN,
-        evidence=_remarks(*_what_moved(moved)),
-        excluded=excluded,
-        left=left,
-        next=_remarks(*steps[:4]),
-    )
+    return naming.report(table, contradicted, chosen, seen=_what_moved(moved))
 
 
 def other_dimensions(
@@ -114,33 +91,31 @@ def other_dimensions(
             return schema.DiagnosisReport(
                 cause=DIMENSIONS,
                 confidence=v.Confidence.PROVEN,
-                evidence=_remarks(
+                evidence=naming.remarks(
                     f"the {who}'s vectors, cut to their first {width} dimensions{how}, are the other's",
                 ),
-                next=_remarks("compare the requested and the configured number of dimensions"),
+                next=naming.remarks("compare the requested and the configured number of dimensions"),
             )
     return schema.DiagnosisReport(
         cause=UNKNOWN,
         confidence=v.Confidence.UNKNOWN,
-        evidence=_remarks(f"{ours.shape[1]} dimensions against {theirs.shape[1]}, and none are the same"),
+        evidence=naming.remarks(
+            f"{ours.shape[1]} dimensions against {theirs.shape[1]}, and none are the same"
+        ),
         left=(DIMENSIONS, "Weights"),
-        next=_remarks("another model has another space: declare it, and compare retrieval within it"),
+        next=naming.remarks("another model has another space: declare it, and compare retrieval within it"),
     )
 
 
 def _without_rivals(
-    fitting: list[tuple[cause.Cause, cause.Named]], contradicted: dict[str, str | None]
-) -> tuple[cause.Cause, cause.Named] | None:
+    fitting: list[tuple[Cause, cause.Named]], contradicted: dict[str, str | None]
+) -> tuple[Cause, cause.Named] | None:
     """Return the only cause whose signature fits, if every rival is contradicted or known to look alike."""
     if len(fitting) != 1:
         return None
     one, named = fitting[0]
     left = {name for name, because in contradicted.items() if because is None}
     return (one, named) if one.name in left and left - {one.name} <= one.compatible else None
-
-
-def _remarks(*lines: str) -> tuple[str, ...]:
-    return tuple(v.sentence(line, _REMARK) for line in lines)
 
 
 def _what_moved(moved: movement.Movement) -> list[str]:

@@ -22,8 +22,8 @@ from canary_checks.internals.causes import (
     reading,
     sampling,
 )
+from canary_checks.parity.causes import naming
 
-UNKNOWN: Final = "Unknown"
 _GENERATORS: Final = (
     *numbers.TABLE,
     *reading.TABLE,
@@ -33,7 +33,6 @@ _GENERATORS: Final = (
 )
 _MODELS: Final = (*numbers.TABLE, *reading.TOKENS_TABLE, *blocks.TABLE)
 TABLE: Final = (*_GENERATORS, *blocks.TABLE)
-_REMARK: Final = 200
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,30 +100,8 @@ def _report(seen: contrast.Contrast) -> schema.DiagnosisReport:
     chosen = None if both else next(((one, named) for one, named in fitting if named.sole), None)
     if chosen is None and not both:
         chosen = _without_rivals(fitting, contradicted)
-    excluded = tuple(
-        schema.Excluded(cause=name, because=v.sentence(because, _REMARK))
-        for name, because in contradicted.items()
-        if because is not None and (chosen is None or name != chosen[0].name)
-    )
-    left = tuple(name for name, because in contradicted.items() if because is None)
-    if chosen is not None:
-        one, named = chosen
-        return schema.DiagnosisReport(
-            cause=one.name,
-            confidence=named.confidence,
-            evidence=_remarks(*named.evidence, *_where(seen)),
-            excluded=excluded,
-            left=() if named.sole else tuple(other for other in left if other != one.name),
-            next=_remarks(*named.next),
-        )
-    return schema.DiagnosisReport(
-        cause=UNKNOWN,
-        confidence=v.Confidence.UNKNOWN,
-        evidence=_remarks(*both, *_where(seen)),
-        excluded=excluded,
-        left=left,
-        next=_remarks(*[one.next for one in table if one.name in left and one.next][:4]),
-    )
+    where = _where(seen)
+    return naming.report(table, contradicted, chosen, seen=[*both, *where], where=where)
 
 
 def _without_rivals(
@@ -157,7 +134,3 @@ def _where(seen: contrast.Contrast) -> list[str]:
     if seen.step is not None:
         parts.append(f"latents differ from step {seen.step + 1} of {seen.reference.setting.steps} on")
     return ["; ".join(parts)] if parts else []
-
-
-def _remarks(*lines: str) -> tuple[str, ...]:
-    return tuple(v.sentence(line, _REMARK) for line in lines)

@@ -1,5 +1,6 @@
 """The way from noise to a latent: the scheduler, how many steps it takes, and how far guidance goes."""
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -142,7 +143,7 @@ def _guidance_differs(seen: contrast.Contrast) -> bool:
     return seen.candidate.setting.guidance != seen.reference.setting.guidance
 
 
-def _guidance_contradicted(*, more: bool) -> cause.Contradiction:
+def _guidance_contradicted(*, more: bool) -> Callable[[contrast.Contrast], str | None]:
     word = "more" if more else "less"
 
     def contradiction(seen: contrast.Contrast) -> str | None:

@@ -2,11 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from canary_checks import vocabulary as v
-from canary_checks.parity import movement
 
+SeenT = TypeVar("SeenT")
 ANY: Final = frozenset({v.Modality.TEXT, v.Modality.IMAGE})
 
 
@@ -34,15 +34,15 @@ class Named:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Cause:
-    """What is known of one cause.
+class Cause(Generic[SeenT]):
+    """What is known of one cause, of whatever is compared.
 
     Attributes
     ----------
     name
         CamelCase; docs/causes has a page of this name.
     contradiction
-        Returns why the cause cannot explain the movement, or None.
+        Returns why the cause cannot explain what was seen, or None.
     signature
         Returns how the cause shows, or None; a cause without one is excluded or left, and never named.
     compatible
@@ -54,8 +54,8 @@ class Cause:
     """
 
     name: str
-    contradiction: Callable[[movement.Movement], str | None]
-    signature: Callable[[movement.Movement], Named | None] | None = None
+    contradiction: Callable[[SeenT], str | None]
+    signature: Callable[[SeenT], Named | None] | None = None
     compatible: frozenset[str] = frozenset()
     next: str = ""
     modalities: frozenset[v.Modality] = ANY
@@ -76,12 +76,10 @@ def likely(*evidence: str, next_step: str, sole: bool = False) -> Named:
     return Named(v.Confidence.LIKELY, evidence, (next_step,), sole=sole)
 
 
-def unless(
-    what: str, signature: Callable[[movement.Movement], Named | None]
-) -> Callable[[movement.Movement], str | None]:
+def unless(what: str, signature: Callable[[SeenT], Named | None]) -> Callable[[SeenT], str | None]:
     """Contradict a cause with these words wherever its signature does not fit."""
 
-    def contradiction(moved: movement.Movement) -> str | None:
-        return None if signature(moved) is not None else what
+    def contradiction(seen: SeenT) -> str | None:
+        return None if signature(seen) is not None else what
 
     return contradiction

@@ -18,9 +18,10 @@ from canary_checks import vocabulary as v
 from canary_checks.internals import comparison, judging, loading, otherwise, trace
 from canary_checks.internals import pipelines as watched
 from canary_checks.internals.causes import contrast, diagnosis
+from canary_checks.parity.causes import naming
 from hack.faults.generators import edits, faults, pipelines
 
-UNKNOWN = diagnosis.UNKNOWN
+UNKNOWN = naming.UNKNOWN
 _SEED = 0
 
 
