@@ -47,7 +47,8 @@ test-integration: $(READY) ## Against a real API server, which it starts
 	pytest -n 2 tests/integration $(ARGS)
 
 test-e2e: cluster images ## Against a real cluster with real pods, which it starts
-	pytest tests/e2e $(ARGS)
+	pytest tests/e2e -m alone $(ARGS)
+	pytest tests/e2e -n 3 --dist worksteal -m "not alone" $(ARGS)
 
 lint: $(READY) ## Style, format, types, and that imports point one way
 	ruff check

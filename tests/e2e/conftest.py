@@ -2,40 +2,29 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hack.cluster import paths
+from hack.cluster import locks, paths
 from hack.demo import kube, stage
 from hack.images import registry
 from tests.e2e.operator_pod import OperatorPod
 from tests.e2e.release import Release, toy_source
 
-HERE = Path(__file__).parent
-ORDER = (
-    "test_lives",
-    "test_canary",
-    "test_edits",
-    "test_volumes",
-    "test_own_check",
-    "test_protocols",
-    "test_images",
-    "test_internals",
-    "test_probe_endpoint",
-    "test_bad_input",
-    "test_operator_dies",
-)
-"""The lives measure latency, so they go first and alone; who stops the operator goes last."""
 LABEL = "e2e.modelrelease.dev/test"
+EARLY = ("test_lives", "test_images")
+"""The lives measure latency, on a machine that is still quiet; the longest test must not begin last."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = [place for place, item in enumerate(items) if item.path.parent == HERE]
-    ours = sorted((items[place] for place in places), key=lambda item: ORDER.index(item.path.stem))
-    for place, item in zip(places, ours, strict=True):
-        items[place] = item
+    items.sort(key=lambda item: item.path.stem not in EARLY)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Let ``-k`` choose from one of the two sets alone: ``make test-e2e`` passes it to both."""
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and session.config.option.keyword:
+        session.exitstatus = pytest.ExitCode.OK
 
 
 @pytest.fixture(scope="session")
@@ -45,11 +34,18 @@ def on() -> stage.Stage:
 
 
 @pytest.fixture(scope="session")
-def operator(on: stage.Stage) -> OperatorPod:
-    """The operator, installed from its image as a user would."""
-    for left in on.kube.items("/api/v1/namespaces", LABEL):
-        on.kube.delete(f"/api/v1/namespaces/{left['metadata']['name']}")
-    on.install()
+def operator(on: stage.Stage, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> OperatorPod:
+    """The operator, installed from its image as a user would: once, by the first of several workers."""
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    installed = shared / "operator-installed"
+    with locks.lock(shared / "operator.lock"):
+        if not installed.exists():
+            for left in on.kube.items("/api/v1/namespaces", LABEL):
+                on.kube.delete(f"/api/v1/namespaces/{left['metadata']['name']}")
+            on.install()
+            installed.touch()
     return OperatorPod(on)
 
 

@@ -78,6 +78,7 @@ def test_a_template_without_a_port_named_model_is_refused_at_the_door(releases: 
     assert not release.condition("Stalled")
 
 
+@pytest.mark.alone
 def test_a_check_that_cannot_be_believed_is_an_error_and_never_a_pass(
     releases: Releases, operator: OperatorPod
 ) -> None:

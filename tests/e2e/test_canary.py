@@ -37,6 +37,7 @@ def test_a_canary_that_never_becomes_ready_is_returned_for_its_own_reason(releas
     assert "never-pushed" in missing.condition("Stalled")["message"]
 
 
+@pytest.mark.alone
 def test_a_canary_without_a_gpu_waits_and_makes_room_for_stable(
     releases: Releases, gpus: list[kube.Object]
 ) -> None:

@@ -1,16 +1,23 @@
 """An image generator that drafts and refines: what its images say and cost decides, before users see any."""
 
+import collections
+import pathlib
 import re
 
 import pytest
 
+import canary_checks
+from canary_checks.golden import files
 from hack.demo import stage
 from tests.e2e.conftest import Releases
-from tests.e2e.release import Release
+from tests.e2e.release import Release, config_map
 
 SAMPLE = "8-draft-refine.yaml"
+PROMPTS = pathlib.Path(canary_checks.__file__).parent / "golden" / "packs" / "PromptV1" / files.ITEMS
+OF_EACH = 12
+"""Prompts of each stratum with a text: nine strata make more than the hundred that a rate needs."""
 RUN_SECONDS = 900
-"""A run draws 170 prompts in two stages, reads them, and replays two loads."""
+"""A run draws every prompt in two stages, reads it, and replays two loads."""
 GOOD = ["--draft", "--seed-offset", "1000"]
 """Other pictures, as good as before."""
 BAD = ["--draft", "--garbled", "0.4", "--seconds-per-step", "0.015"]
@@ -22,6 +29,7 @@ def test_a_slow_and_less_readable_generator_is_refused_and_a_good_one_promoted(
 ) -> None:
     # Given a generator of two stages, whose first release leaves records of its images and of its pace.
     release = releases("posters")
+    on.kube.apply(config_map(releases.namespace, "texts", _texts()))
     _take(release)
     first = _promoted(release, release.commit_run())
 
@@ -57,6 +65,20 @@ def _take(release: Release) -> None:
     spec = release.manifest["spec"] = release.sample(SAMPLE)["spec"]
     spec["strategy"] |= {"drainSeconds": 1, "bakeSeconds": 1}
     spec["strategy"]["canary"]["retainFailedSeconds"] = 1
+    spec["goldenSets"] = [{"name": "texts", "volume": {"configMap": {"name": "texts"}}}]
+    (posters,) = (check["fidelity"] for check in spec["checks"] if check["name"] == "posters")
+    posters["goldenSet"] = "texts"
+
+
+def _texts() -> dict[str, str]:
+    """Return a golden set of the team's own, by file: built-in prompts that say what can be read."""
+    strata = collections.defaultdict[str, list[files.ItemLine]](list)
+    for item in files.read_items(PROMPTS.read_bytes()):
+        if re.fullmatch("(short|medium|long)-(small|medium|large)", item.stratum):
+            strata[item.stratum].append(item)
+    chosen = [item for items in strata.values() for item in items[:OF_EACH]]
+    content = files.write("Texts", "1", chosen, license_name="CC0-1.0")
+    return {file: written.decode() for file, written in content.items()}
 
 
 def _promoted(release: Release, run: str) -> str:

@@ -7,6 +7,7 @@ from hack.demo import lives, stage
 
 
 @pytest.mark.timeout(3000)
+@pytest.mark.alone
 def test_the_six_lives_of_a_release_go_as_told(on: stage.Stage, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():  # a quarter of an hour without a word looks like a hang
         rows = demo.perform(on, list(lives.LIVES))

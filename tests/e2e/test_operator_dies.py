@@ -2,9 +2,13 @@
 
 import datetime
 
+import pytest
+
 from tests.e2e.conftest import Releases
 from tests.e2e.operator_pod import OperatorPod
 from tests.e2e.release import RUN_SECONDS, Release, service
+
+pytestmark = pytest.mark.alone
 
 HOLD_SECONDS = 45
 HALF = [{"weight": 50, "holdSeconds": HOLD_SECONDS}]
