@@ -1,5 +1,6 @@
 """What a candidate's objective is compared with: designated stable pods, and stable's last 24 hours."""
 
+import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -11,6 +12,9 @@ from modelrelease.slo import arms, observation, state
 RECORDED_SECONDS: Final = 24 * 3600
 CHUNK_SECONDS: Final = 6 * 3600
 """So much is asked for at once, which bounds an answer."""
+
+RECORDING_SECONDS: Final = 8.0
+"""Less than a judgement may take (:class:`modelrelease.controller.judging.Judging`)."""
 
 Observed = observation.SliObservation | observation.SliFailure
 Observe = Callable[[Sequence[targets.JudgedPod], float, float], Awaitable[Observed]]
@@ -54,8 +58,17 @@ async def baseline(
         return live if live.verdict is verdict.Verdict.ERROR else arms.Baseline()
     found = arms.Baseline(live)
     if record and (known is None or known.recorded is None):
-        found = dataclasses.replace(found, recorded=await _recorded(observe, pods, since))
+        found = dataclasses.replace(found, recorded=await _in_time(_recorded(observe, pods, since)))
     return found
+
+
+async def _in_time(recording: Awaitable[observation.Events | None]) -> observation.Events | None:
+    """Give a slow server up: a day is worth having, and holds no judgement up."""
+    try:
+        async with asyncio.timeout(RECORDING_SECONDS):
+            return await recording
+    except TimeoutError:
+        return None
 
 
 async def _recorded(

@@ -49,15 +49,20 @@ class Question:
         """Of every query, in whole seconds."""
         return math.ceil(max(self.now - self.since, 0))
 
-    async def clock_ahead(self) -> float:
+    async def clock_ahead(self, present: float) -> float:
         """Return by how many seconds Prometheus' clock is ahead of the cluster's.
+
+        Parameters
+        ----------
+        present : float
+            By the cluster's clock, in seconds since the epoch.
 
         Raises
         ------
         SliError
             If they differ so much that requests before the start would count.
         """
-        ahead = await self.prometheus.now() - self.now
+        ahead = await self.prometheus.now() - present
         if abs(ahead) > SKEW_SECONDS_MAX:
             side = "ahead of" if ahead > 0 else "behind"
             raise SliError(

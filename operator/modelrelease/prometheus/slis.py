@@ -27,6 +27,7 @@ async def observe(
     pods: Sequence[JudgedPod],
     live_since: float,
     now: float,
+    present: float | None = None,
     idle_times: Sequence[idle.Idle] = (),
 ) -> SliObservation | SliFailure:
     """Observe one SLO of one revision.
@@ -47,6 +48,8 @@ async def observe(
         Recorded pods of the revision, the gone ones too.
     live_since, now : float
         Seconds since the epoch: requests in (live_since, now] count.
+    present : float, optional
+        The cluster's clock, where `now` lies in the past.
     idle_times : sequence of Idle
         When no user reached the pods: series that moved then count something else.
 
@@ -62,7 +65,7 @@ async def observe(
     if not pods:
         return SliFailure(Verdict.NO_DATA, "NoPods", "no pod of the candidate has taken live traffic yet")
     try:
-        ahead = await asked.clock_ahead()
+        ahead = await asked.clock_ahead(now if present is None else present)
         if isinstance(series, metrics.Threshold):
             return await values.observe(asked, series)
         return await _requests(asked, series, objective, watched, ahead)

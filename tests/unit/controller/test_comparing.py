@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from modelrelease.api import slo_state, verdict
 from modelrelease.controller import comparing
 from modelrelease.prometheus import targets
@@ -87,3 +89,18 @@ def test_a_broken_monitoring_is_an_error_and_series_that_stable_has_not_are_none
     past = asked(Prometheus(past_fails=True))
     assert isinstance(past, arms.Baseline)
     assert (past.live is not None, past.recorded) == (True, None)
+
+
+def test_a_day_that_takes_too_long_to_read_holds_no_judgement_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparing, "RECORDING_SECONDS", 0.01)
+    prometheus = Prometheus()
+
+    async def slow(pods: Sequence[targets.JudgedPod], since: float, until: float) -> comparing.Observed:
+        if until < NOW:
+            await asyncio.Event().wait()
+        return await prometheus(pods, since, until)
+
+    found = asyncio.run(comparing.baseline(slow, PODS, None, since=SINCE, now=NOW, record=True))
+    assert isinstance(found, arms.Baseline)
+    assert found.live is not None
+    assert found.recorded is None
