@@ -22,9 +22,10 @@ from typing import Any
 
 from modelrelease.api import endpoint as api_endpoint
 from modelrelease.api import run as api_run
-from modelrelease.api import spec, verdict
+from modelrelease.api import slo_state, spec, verdict
 from modelrelease.controller import judging, slos
 from modelrelease.prometheus import sources, targets
+from modelrelease.slo import state
 
 INTERVAL = 15
 """Seconds between scrapes, and between looks."""
@@ -150,12 +151,25 @@ def subject(number: int, pods: int, now: float, known: Mapping[str, api_run.SloS
     )
 
 
+def _begun(since: float) -> dict[str, api_run.SloStatus]:
+    """Return what runs remember when a step begins: that stable's day was recorded, and nothing else."""
+    recorded = slo_state.Counted(requests=864_000)
+    begun = state.begin(since, INTERVAL).model_copy(update={"recorded": recorded})
+    now = datetime.datetime.fromtimestamp(since, datetime.UTC)
+    return {
+        slo.name: api_run.SloStatus(
+            name=slo.name, verdict=verdict.Verdict.NO_DATA, observed_time=now, state=begun
+        )
+        for slo in SLOS
+    }
+
+
 class Looks:
     """Looks at all objectives of all releases, one after the other, evenly over an interval."""
 
     def __init__(self, judge: slos.PrometheusJudge, releases: int, pods: int) -> None:
         self._judge, self._releases, self._pods = judge, releases, pods
-        self._known: dict[int, dict[str, api_run.SloStatus]] = {}
+        self._known = {number: _begun(time.time() - HOLD) for number in range(releases)}
 
     async def look(self) -> int:
         """Look once; return how many objectives were judged."""
@@ -164,7 +178,7 @@ class Looks:
     async def _one(self, number: int) -> int:
         await asyncio.sleep(INTERVAL * number / self._releases)
         now = datetime.datetime.now(datetime.UTC)
-        asked = subject(number, self._pods, now.timestamp(), self._known.get(number, {}))
+        asked = subject(number, self._pods, now.timestamp(), self._known[number])
         found = await asyncio.gather(*(self._judge(asked, slo, now) for slo in SLOS))
         self._known[number] = {status.name: status for status in found}
         return sum(status.verdict is verdict.Verdict.PASS for status in found)
@@ -186,7 +200,7 @@ def main() -> None:
     for releases in chosen.releases:
         judge = slos.PrometheusJudge(sources.Sources(sources=(source,)), time.monotonic)
         looks = Looks(judge, releases, chosen.pods)
-        for which in ("first look, without what a run remembers", "next look"):
+        for which in ("first look, at all slices of the step", "next look"):
             before = queries.value
             used, began = time.process_time(), time.monotonic()
             passed = asyncio.run(looks.look())

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Final
 
+from modelrelease.api import advice
 from slo_simulation import traffic
 
 NORMAL: Final = 0.001
@@ -58,6 +59,10 @@ def cells() -> Iterator[Cell]:
                 hold = 1800 if unknown in {family.RAMP, family.POISONING} else 600
                 yield Cell(_scenario(unknown, rate), hold)
                 yield Cell(_scenario(unknown, rate, 0.02), hold)
+    # Last, so that every other cell keeps its draws.
+    for rate in RATES[1:]:
+        warmed = dataclasses.replace(_scenario(family.COLD, rate), warmup_seconds=advice.WARMUP_SECONDS)
+        yield Cell(warmed, failed_max=0.004, failed_bound_max=0.006)
 
 
 def _scenario(family: traffic.Family, rate: float, fault: float = NORMAL) -> traffic.Scenario:

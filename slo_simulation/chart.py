@@ -31,7 +31,7 @@ def svg(rows: Sequence[table.Row], judging: Sequence[table.Rule]) -> str:
         parts.append(_text(left + 20, 22, name))
     for row in rows:
         scenario = row.cell.scenario
-        title = f"{scenario.family}, {scenario.rate:g} requests/s, {scenario.candidate_ratio:.3%} bad"
+        title = f"{scenario.label}, {scenario.rate:g} requests/s, {scenario.candidate_ratio:.3%} bad"
         parts.append(_text(10, top + 16, title, weight="bold"))
         top += BAR + GAP
         for judge, mix in zip(judging, row.mixes, strict=True):

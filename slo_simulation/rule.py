@@ -53,8 +53,10 @@ class R2:
             for bad in np.unique(arrays.recorded_bad)
         }
         accepted = np.array([known[int(bad)] for bad in arrays.recorded_bad])
-        found = _Evidence(arrays, accepted).peaks()
-        return np.asarray(found >= math.log(1 / evidence.ALPHA))
+        peaks, compared = _Evidence(arrays, accepted).found()
+        limit = math.log(1 / evidence.ALPHA)
+        exceeds = arrays.bad > accepted[:, None] * arrays.total
+        return np.asarray((peaks >= limit) & (exceeds | (compared >= limit)))
 
     def _passed_at(self, arrays: "_Arrays", failed_at: Floats) -> Floats:
         """Return when each run passed: a look did, the hold is over, and the bound is still within."""
@@ -250,10 +252,10 @@ class _Evidence:
         self._log_good, self._log_good_multiples = np.log1p(-accepted), np.log1p(-multiples)
         self._vetoed = self._veto()
 
-    def peaks(self) -> Floats:
-        """Return the logarithm of the largest evidence until each slice; shape (runs, slices)."""
+    def found(self) -> tuple[Floats, Floats]:
+        """Return logarithms of the largest evidence until each slice, and of the signs' part now."""
         arrays = self._arrays
-        found = np.zeros(arrays.total.shape)
+        found, compared = np.zeros(arrays.total.shape), np.zeros(arrays.total.shape)
         runs, slices = arrays.total.shape
         minute = [np.zeros(runs, np.int64) for _ in range(4)]
         for at in range(slices):
@@ -271,7 +273,8 @@ class _Evidence:
             self._bad_slice(at)
             signs = (np.exp(self._signs).mean(axis=1) + np.exp(self._minutes).mean(axis=1)) / 2
             found[:, at] = np.log((signs + np.exp(self._bad).mean(axis=1)) / 2)
-        return np.asarray(np.maximum.accumulate(found, axis=1))
+            compared[:, at] = np.log(signs / 2)
+        return np.asarray(np.maximum.accumulate(found, axis=1)), compared
 
     def _bad_slice(self, at: int) -> None:
         requests, bad = self._arrays.candidate[:, at], self._arrays.candidate_bad[:, at] > 0

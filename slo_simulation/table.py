@@ -113,8 +113,7 @@ def markdown(rows: Sequence[Row], judging: Sequence[Rule]) -> str:
         )  # fmt: skip
         must = "; ".join(missed) if missed else ("reached" if asked else "")
         cells_ = [_mix(mix, null=row.cell.null) for mix in row.mixes]
-        known = "" if scenario.family in traffic.TUNED_ON else " (unseen)"
-        head = [f"{scenario.family}{known}", f"{scenario.rate:g}", f"{scenario.candidate_ratio:.1%}"]
+        head = [scenario.label, f"{scenario.rate:g}", f"{scenario.candidate_ratio:.1%}"]
         lines.append("| " + " | ".join([*head, *cells_, must]) + " |")
     return "\n".join(lines)
 

@@ -29,7 +29,7 @@ class Family(enum.StrEnum):
     INCIDENT = "incident"
     """Both arms have 3 % more errors for three minutes."""
     COLD = "cold"
-    """Both arms have 5 % more errors in the first minute."""
+    """Both arms have 5 % more errors in the first minute that their pods are Ready."""
     CLUSTERED = "clustered"
     """Errors come in clusters, five on the average."""
     RAMP = "ramp"
@@ -65,11 +65,20 @@ class Scenario:
     candidate_ratio: float
     """Bad ratio of the candidate when the fault is fully there."""
     seconds: int = 1800
+    warmup_seconds: int = 0
+    """For so long pods have been Ready before users meet them (``canary.warmupSeconds``)."""
 
     @property
     def slices(self) -> int:
         """How many whole slices there are."""
         return self.seconds // SLICE_SECONDS
+
+    @property
+    def label(self) -> str:
+        """What people read in a table."""
+        warmed = f", warmed for {self.warmup_seconds} s" if self.warmup_seconds else ""
+        unseen = "" if self.family in TUNED_ON else " (unseen)"
+        return f"{self.family}{warmed}{unseen}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -150,7 +159,8 @@ def _growth(scenario: Scenario, time: npt.NDArray[np.int64]) -> Rates:
 def _common(scenario: Scenario, time: npt.NDArray[np.int64], runs: int, chance: np.random.Generator) -> Rates:
     """Return the bad ratio that both arms have beside their own."""
     if scenario.family is Family.COLD:
-        return np.broadcast_to(COLD_RATIO * (time < COLD_SECONDS), (runs, scenario.slices))
+        cold = time + scenario.warmup_seconds < COLD_SECONDS
+        return np.broadcast_to(COLD_RATIO * cold, (runs, scenario.slices))
     lasts, ratio = {
         Family.INCIDENT: (INCIDENT_SECONDS, INCIDENT_RATIO),
         Family.LONG_INCIDENT: (480, 0.1),

@@ -7,6 +7,7 @@ it carries.
 
 import itertools
 import math
+import operator
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -127,16 +128,13 @@ def counter(raw: RawSeries) -> CounterSeries:
         raise SliError(
             Verdict.ERROR, "NotACounter", f"{raw.labels.get('__name__', 'a series')} is a native histogram"
         )
-    if not all(math.isfinite(sample.value) for sample in raw.samples):
-        raise SliError(
-            Verdict.NO_DATA, "NotANumber", f"{raw.labels.get('__name__', 'a counter')} is NaN or infinite"
-        )
     try:
         return CounterSeries(raw.labels, raw.samples)
     except CounterError as error:
-        raise SliError(
-            Verdict.ERROR, "NotACounter", f"{raw.labels.get('__name__', 'a series')}: {error}"
-        ) from error
+        named = raw.labels.get("__name__", "a series")
+        if not all(math.isfinite(value) for _, value in raw.samples):
+            raise SliError(Verdict.NO_DATA, "NotANumber", f"{named} is NaN or infinite") from error
+        raise SliError(Verdict.ERROR, "NotACounter", f"{named}: {error}") from error
 
 
 def _once_per_pod(made: Sequence[Target]) -> None:
@@ -187,7 +185,10 @@ def check_labels(series: Sequence[RawSeries], expected: Mapping[str, frozenset[s
 
 def interval(ups: Sequence[RawSeries]) -> float:
     """Return the typical time between scrapes in seconds; 0 when none can be seen."""
-    gaps = [after.time - before.time for up in ups for before, after in itertools.pairwise(up.samples)]
+    gaps = []
+    for up in ups:
+        times = [time for time, _ in up.samples]
+        gaps += list(map(operator.sub, times[1:], times))
     return statistics.median(gaps) if gaps else 0.0
 
 

@@ -201,7 +201,9 @@ def _worse(case: _Case) -> Outcome | None:
     """Judge by the evidence of the whole run; it stays proof once it was."""
     limit = math.log(case.judged_together / evidence.ALPHA)
     found = case.state
-    if found.peak / evidence.MICRO >= limit:
+    compared_alone = math.log(evidence.compared(tuple(found.signs), tuple(found.minute_signs)))
+    believed = compared_alone >= limit or state.exceeds(found, case.objective.budget)
+    if found.peak / evidence.MICRO >= limit and believed:
         ours, theirs = found.candidate, found.baseline
         compared = (
             f", beside {theirs.bad} of {theirs.requests} of stable's designated pods; of the "

@@ -8,17 +8,18 @@ samples lose nothing.
 import bisect
 import itertools
 import math
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 
 class CounterError(ValueError):
     """The samples are not those of a counter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One scrape of one series."""
+class Sample(NamedTuple):
+    """One scrape of one series; a tuple, because a look at one release makes thousands of them."""
 
     time: float
     """Seconds since the epoch, by Prometheus' clock."""
@@ -40,6 +41,13 @@ class CounterSeries:
 
     def __post_init__(self) -> None:
         """Refuse what no counter can show, before it becomes a number that looks healthy."""
+        if not self.samples:
+            return
+        times, values = zip(*self.samples, strict=True)
+        # A sum is finite where all are; what is in order is found to be so at once.
+        ordered = all(map(operator.lt, times, times[1:]))
+        if ordered and min(values) >= 0 and math.isfinite(sum(values) + sum(times)):
+            return
         for sample in self.samples:
             if not math.isfinite(sample.value) or not math.isfinite(sample.time) or sample.value < 0:
                 raise CounterError(f"a counter cannot be {sample.value} at {sample.time}")
@@ -57,6 +65,9 @@ class Increase:
     first: float | None
     """Time of the first sample that counts; None when none does."""
     last: float | None
+
+
+_TIME: Final = operator.itemgetter(0)
 
 
 def resets(group: Iterable[CounterSeries]) -> tuple[float, ...]:
@@ -77,27 +88,27 @@ def resets(group: Iterable[CounterSeries]) -> tuple[float, ...]:
     A single series does not always show it: after a restart an error counter may have climbed past
     its old value before the next scrape, while the counter of good requests fell.
     """
-    return tuple(
-        sorted(
-            {
+    found: set[float] = set()
+    for series in group:
+        values = [sample.value for sample in series.samples]
+        if any(map(operator.lt, values[1:], values)):
+            found.update(
                 after.time
-                for series in group
                 for before, after in itertools.pairwise(series.samples)
                 if after.value < before.value
-            }
-        )
-    )
+            )
+    return tuple(sorted(found))
 
 
-def deltas(
+def differences(
     series: CounterSeries,
     start: float,
     end: float,
     *,
     observed_since: float | None = None,
     restarts: Sequence[float] = (),
-) -> Iterator[Sample]:
-    """Yield what each sample in (start, end] adds.
+) -> tuple[Sequence[float], list[float]]:
+    """Return when each sample in (start, end] was taken, and the requests that it adds (≥ 0).
 
     Parameters
     ----------
@@ -111,25 +122,36 @@ def deltas(
         brings may be older than `start`, and it counts from its first sample.
     restarts : sequence of float
         From :func:`resets` over the whole process, ascending.
-
-    Yields
-    ------
-    Sample
-        The time of a scrape, and the requests that it adds (≥ 0).
     """
-    previous: Sample | None = None
-    for sample in series.samples:
-        if sample.time > end:
-            return
-        if sample.time > start:
-            if previous is None:
-                born = observed_since is not None and observed_since < sample.time
-                yield Sample(sample.time, sample.value if born else 0.0)
-            elif sample.value < previous.value or _between(restarts, previous.time, sample.time):
-                yield sample
-            else:
-                yield Sample(sample.time, sample.value - previous.value)
-        previous = sample
+    first = bisect.bisect_right(series.samples, start, key=_TIME)
+    last = bisect.bisect_right(series.samples, end, key=_TIME)
+    if first == last:
+        return (), []
+    seen = series.samples[max(first - 1, 0) : last]
+    times, values = zip(*seen, strict=True)
+    if restarts or any(map(operator.lt, values[1:], values)):
+        added = [
+            value if value < before or _between(restarts, at, time) else value - before
+            for (at, before), (time, value) in itertools.pairwise(seen)
+        ]
+    else:
+        added = list(map(operator.sub, values[1:], values))
+    if first:
+        return times[1:], added
+    born = observed_since is not None and observed_since < times[0]
+    return times, [values[0] if born else 0.0, *added]
+
+
+def deltas(
+    series: CounterSeries,
+    start: float,
+    end: float,
+    *,
+    observed_since: float | None = None,
+    restarts: Sequence[float] = (),
+) -> Iterator[Sample]:
+    """Yield the same as :func:`differences`, sample by sample."""
+    return map(Sample, *differences(series, start, end, observed_since=observed_since, restarts=restarts))
 
 
 def _between(times: Sequence[float], after: float, until: float) -> bool:

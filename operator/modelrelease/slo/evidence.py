@@ -12,6 +12,9 @@ bad slices
     Had the slice any bad request at all? Likelier than the accepted ratio allows, whatever the clusters
     within a slice. Fast. Slices in which the baseline burns, too, are skipped.
 
+Errors that come more regularly than by chance, one in every slice, look to the second bet like more than they
+are. So it is believed only of a candidate whose bad ratio is above the accepted one (``slo/burn.py``).
+
 Each bet is a mixture of likelihood ratios over a grid of alternatives. Their logarithms are kept as whole
 micro-nats, so that a state that was written and read again goes on to exactly the same numbers.
 """
@@ -104,3 +107,8 @@ def value(*bets: Sequence[Logs]) -> float:
     return math.fsum(
         math.fsum(math.exp(log / MICRO) for logs in bet for log in logs) / sum(map(len, bet)) for bet in bets
     ) / len(bets)
+
+
+def compared(signs: Logs, minute_signs: Logs) -> float:
+    """Return what the signs alone are worth in the average of both bets, at the least."""
+    return value((signs, minute_signs)) / 2

@@ -59,18 +59,23 @@ def dispersions(seen: observation.SliObservation) -> list[float]:
     closed = squares = 0.0
     before = last = observation.Events()
     for point in seen.points:
+        events = point.events
         number = math.ceil(point.time / length)
         if number != present:
             # The slice before is whole now.
             count, closed = max(count, 0) + (last.total > before.total), closed + squares
             present, before = number, last
-        last = point.events
-        total, bad = last.total - before.total, last.possibly_bad - before.possibly_bad
+        last = events
+        bad_ever = events.possibly_bad
+        if not bad_ever:
+            # Nothing bad by now: no cluster either, and no arithmetic.
+            found.append(1.0)
+            continue
+        total, bad = events.total - before.total, bad_ever - before.possibly_bad
         squares = bad**2 / total if total > 0 else 0.0
         slices = count + (total > 0)
-        told = slices >= SLICES_MIN and last.possibly_bad
-        index = ((closed + squares) * last.total / last.possibly_bad - last.possibly_bad) if told else 0.0
-        spread = index / (slices - 1) if told else 1.0
+        index = ((closed + squares) * events.total / bad_ever - bad_ever) if slices >= SLICES_MIN else 0.0
+        spread = index / (slices - 1) if slices >= SLICES_MIN else 1.0
         found.append(spread if spread > DISPERSION_MIN else 1.0)
     return found
 

@@ -1,10 +1,10 @@
 """What was seen of one SLO: cumulative counts over all pods, at the times of their scrapes."""
 
 import bisect
-import itertools
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from operator import attrgetter
+from typing import Final
 
 from modelrelease.api.verdict import Verdict
 from modelrelease.slo import counters
@@ -40,6 +40,9 @@ class Events:
             self.possibly_bad - earlier.possibly_bad,
             self.client_errors - earlier.client_errors,
         )
+
+
+_TIME: Final = operator.attrgetter("time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +89,22 @@ class SliObservation:
 
     def until(self, time: float) -> Events:
         """Return what was counted up to and including an instant."""
-        index = bisect.bisect_right(self.points, time, key=attrgetter("time"))
+        index = bisect.bisect_right(self.points, time, key=_TIME)
         return self.points[index - 1].events if index else Events()
 
     def between(self, start: float, end: float) -> Events:
         """Return what was counted in (start, end]; never negative, and never more bad than all."""
-        counted = self.until(end) - self.until(start)
-        return _events(counted.total, counted.bad, counted.possibly_bad, counted.client_errors)
+        return _counted(self.until(end) - self.until(start))
 
     def since(self, time: float) -> "SliObservation":
         """Return the same line counted from a later instant; an earlier one changes nothing."""
         if time <= self.start:
             return self
-        points = tuple(
-            Point(point.time, self.between(time, point.time)) for point in self.points if point.time > time
-        )
+        index = bisect.bisect_right(self.points, time, key=_TIME)
+        points = self.points[index:]
+        before = self.points[index - 1].events if index else Events()
+        if before != Events():
+            points = tuple(Point(point.time, _counted(point.events - before)) for point in points)
         return replace(self, start=time, points=points)
 
 
@@ -144,24 +148,36 @@ def accumulate(contributions: Iterable[Contribution], start: float, end: float) 
     tuple of Point
         One per scrape time, ascending.
     """
-    added = [
-        (sample.time, sample.value, part)
-        for part in contributions
-        for sample in counters.deltas(
+    times: set[float] = set()
+    sums: tuple[dict[float, float], ...] = ({}, {}, {}, {})
+    for part in contributions:
+        scrapes, added = counters.differences(
             part.series, start, end, observed_since=part.observed_since, restarts=part.restarts
         )
-    ]
-    added.sort(key=lambda item: item[0])
+        times.update(scrapes)
+        weights = (part.total, part.bad, part.possibly_bad, part.client_errors)
+        weighed = [(counted, weight) for counted, weight in zip(sums, weights, strict=True) if weight]
+        for time, value in zip(scrapes, added, strict=True):
+            if value:
+                for counted, weight in weighed:
+                    counted[time] = counted.get(time, 0.0) + weight * value
     points = []
-    total = bad = possibly_bad = client_errors = 0.0
-    for time, group in itertools.groupby(added, key=lambda item: item[0]):
-        for _, value, part in group:
-            total += part.total * value
-            bad += part.bad * value
-            possibly_bad += part.possibly_bad * value
-            client_errors += part.client_errors * value
-        points.append(Point(time, _events(total, bad, possibly_bad, client_errors)))
+    totals, bads, possibly_bads, client_errors = sums
+    total = bad = possibly_bad = client_error = 0.0
+    for time in sorted(times):
+        total += totals.get(time, 0.0)
+        bad += bads.get(time, 0.0)
+        possibly_bad += possibly_bads.get(time, 0.0)
+        client_error += client_errors.get(time, 0.0)
+        points.append(Point(time, _events(total, bad, possibly_bad, client_error)))
     return tuple(points)
+
+
+def _counted(difference: Events) -> Events:
+    """Mend what a scrape caught between two buckets of a histogram."""
+    possible = min(max(difference.possibly_bad, 0), difference.total)
+    bad = min(max(difference.bad, 0), possible)
+    return Events(difference.total, bad, possible, difference.client_errors)
 
 
 def _events(total: float, bad: float, possibly_bad: float, client_errors: float) -> Events:

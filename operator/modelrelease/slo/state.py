@@ -20,6 +20,8 @@ times the accepted one, with bad requests in at least two slices."""
 MINUTE_SLICES: Final = 4
 RECORDED_Z: Final = 1.6448536269514722
 """Of the recorded ratio the upper bound counts, at 95 % (Wilson's, which costs nothing for millions)."""
+RECORDED_MIN: Final = 1000
+"""Fewer recorded requests say less of what is usual than the objective does."""
 ACCEPTED_MAX: Final = 0.5
 COMPARABLE: Final = 2.0
 """Arms whose requests differ by more than this factor are not compared."""
@@ -54,12 +56,17 @@ def accepted(budget: float, recorded: slo_state.Counted | None) -> float:
     recorded : Counted or None
         Stable's last 24 hours.
     """
-    if recorded is None or not recorded.requests:
+    if recorded is None or recorded.requests < RECORDED_MIN:
         return budget
     requests, ratio = recorded.requests, min(recorded.bad / recorded.requests, 1.0)
     spread = math.sqrt(ratio * (1 - ratio) / requests + RECORDED_Z**2 / (4 * requests**2))
     usual = (ratio + RECORDED_Z**2 / (2 * requests) + RECORDED_Z * spread) / (1 + RECORDED_Z**2 / requests)
     return min(max(budget, usual), ACCEPTED_MAX)
+
+
+def exceeds(known: slo_state.SloState, budget: float) -> bool:
+    """Tell whether the candidate's bad ratio of the whole run is above the accepted one."""
+    return known.candidate.bad > accepted(budget, known.recorded) * known.candidate.requests
 
 
 @dataclasses.dataclass(slots=True)

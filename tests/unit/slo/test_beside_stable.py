@@ -68,6 +68,19 @@ def test_what_clients_may_send_must_not_change() -> None:
     assert few.verdict is Verdict.PASS  # one client that sends nonsense to one pod
 
 
+def test_errors_that_come_like_clockwork_are_no_more_than_they_are() -> None:
+    """One in every slice, below the budget: a prober that fails every time proves no worse model."""
+    points = [Point(15.0 * n + 14, Events(150 * (n + 1), n + 1, n + 1)) for n in range(SLICES)]
+    ours = SliObservation(0, tuple(points), interval=15.0)
+    found = burn.judge(availability("99"), ours, NOW, 0)
+    assert found.state is not None
+    assert found.state.peak / evidence.MICRO > 6  # e^6 times likelier than by chance
+    assert found.verdict is Verdict.PASS
+    assert burn.judge(availability("99.5"), ours, NOW, 0).verdict is Verdict.FAIL
+    beside = burn.judge(availability("99"), ours, NOW, 0, baseline=arms.Baseline(line(0, seed=2, rate=150)))
+    assert (beside.verdict, beside.reason) == (Verdict.FAIL, "WorseThanStable")
+
+
 def test_objectives_share_the_probability_of_a_false_alarm() -> None:
     ours, theirs = line(0.0045, seed=1, rate=200), arms.Baseline(line(0.0005, seed=2, rate=200))
     alone = judged(ours, theirs)

@@ -71,7 +71,7 @@ MUST = [cell for cell in cells.cells() if cell.failed_max or cell.passed_max is 
 @pytest.mark.parametrize(
     "cell",
     MUST,
-    ids=lambda cell: f"{cell.scenario.family} {cell.scenario.rate:g}/s {cell.scenario.candidate_ratio}",
+    ids=lambda cell: f"{cell.scenario.label} {cell.scenario.rate:g}/s {cell.scenario.candidate_ratio}",
 )
 def test_few_runs_reach_what_many_must(cell: cells.Cell) -> None:
     (row,) = table.measure([cell], [rule.R2(table.OBJECTIVE)], null_runs=400, runs=100)
