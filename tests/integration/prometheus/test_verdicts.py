@@ -4,255 +4,42 @@ Time is compressed: the servers hold an hour that was written into their storage
 healthy revision that would pass. Each case is that revision with one thing wrong.
 """
 
-import dataclasses
+import asyncio
+import datetime
 import json
 import re
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
-from decimal import Decimal
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from modelrelease.api.endpoint import Runtime
+from modelrelease.api import reasons
+from modelrelease.api import run as api_run
 from modelrelease.api.verdict import Verdict
-from modelrelease.prometheus import answers, metrics, promql
+from modelrelease.controller import comparing
+from modelrelease.core import lifecycle
+from modelrelease.prometheus import answers
 from modelrelease.prometheus.idle import Idle
-from modelrelease.prometheus.runtimes import RUNTIMES
 from modelrelease.prometheus.slis import observe
 from modelrelease.prometheus.targets import JudgedPod
-from modelrelease.slo import burn
-from modelrelease.slo.objectives import Kind, Objective
-from modelrelease.slo.observation import SliObservation
+from modelrelease.slo import arms, burn, state
+from modelrelease.slo.observation import SliFailure, SliObservation
 from tests.integration.prometheus import history, servers
+from tests.integration.prometheus.verdict_cases import CASES, Case
+from tests.unit.core import given
 
 Connect = Callable[..., Any]
-TABLE = Path(__file__).parents[3] / "docs" / "verdicts.md"
-AVAILABILITY = Objective("availability", Kind.AVAILABILITY, Decimal(99))
-LATENCY = Objective("latency", Kind.LATENCY, Decimal(95), 0.5)
-INFINITY = RUNTIMES[Runtime.INFINITY]
-
-# --- The cases ----------------------------------------------------------------------------------------------
-
-Change = Callable[[dict[str, Any]], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """One thing wrong: with the history, with the question, or with what stands in between."""
-
-    said: tuple[str, str]
-    """Verdict and reason."""
-    pods: tuple[str, ...] = ("healthy",)
-    series: metrics.Series = INFINITY
-    objective: Objective = AVAILABILITY
-    path: str = "/embeddings"
-    status: int = 0
-    """The proxy answers with it, and with this body."""
-    body: bytes = b""
-    changed: Change | None = None
-    """What the proxy does to the real answer."""
-    answers: servers.Answer | None = None
-    """The proxy answers so."""
-    source: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    idle: tuple[int, int] | None = None
-    asked: Mapping[str, str] | None = None
-    """What the proxy asks in its place."""
-
-
-def error(kind: str) -> bytes:
-    return json.dumps({"status": "error", "errorType": kind, "error": "no"}).encode()
-
-
-def shifted(seconds: int) -> Change:
-    def change(document: dict[str, Any]) -> None:
-        if document["data"]["resultType"] == "scalar":
-            document["data"]["result"][1] = str(float(document["data"]["result"][1]) + seconds)
-
-    return change
-
-
-def with_field(name: str, value: Any) -> Change:
-    return lambda document: document.update({name: value})
-
-
-def twice(document: dict[str, Any]) -> None:
-    if document["data"]["resultType"] == "matrix":
-        document["data"]["result"] *= 2
-
-
-def foreign(document: dict[str, Any]) -> None:
-    if document["data"]["resultType"] == "matrix":
-        for series in document["data"]["result"]:
-            series["metric"]["pod"] = "somebody"
-
-
-def without_result(document: dict[str, Any]) -> None:
-    if document["data"]["resultType"] != "scalar":
-        document["data"]["result"] = []
-
-
-def slow_headers(request: BaseHTTPRequestHandler, form: dict[str, str]) -> None:
-    servers.hold(request)
-
-
-def slow_body(request: BaseHTTPRequestHandler, form: dict[str, str]) -> None:
-    request.send_response(200)
-    request.send_header("Content-Length", "10")
-    request.end_headers()
-    request.wfile.write(b"{")
-    servers.hold(request)
-
-
-def cut_body(request: BaseHTTPRequestHandler, form: dict[str, str]) -> None:
-    request.send_response(200)
-    request.send_header("Content-Length", "1000")
-    request.end_headers()
-    request.wfile.write(b'{"status":"success","data":{"resultType":"scalar"')
-    request.close_connection = True
-
-
-def own(bad: str, **labels: str) -> metrics.RequestMetrics:
-    only = tuple(promql.equals(label, value) for label, value in labels.items())
-    return metrics.RequestMetrics(
-        (
-            metrics.Counter("answers_total", metrics.GOOD, absent=metrics.Absent.NO_REQUESTS),
-            metrics.Counter(bad, metrics.ALSO_BAD, only=only, absent=metrics.Absent.UNPROVEN),
-        )
-    )
-
-
-def queries(total: str, bad: str) -> metrics.Queries:
-    return metrics.Queries(total, bad)
-
-
-COUNTED = 'sum by (pod) (http_requests_total{pod=~"$pods"})'
-NONE = 'sum by (pod) (0 * http_requests_total{pod=~"$pods"})'
-PASS = ("Pass", "WithinObjective")
-UNSEEN = ("NoData", "BadNeverSeen")
-SAMPLES = Objective("queue", Kind.AVAILABILITY, Decimal(90), minimum_requests=20)
-
-CASES: Mapping[str, Case] = {
-    # What would pass, so that each case below shows its own fault.
-    "healthy": Case(PASS),
-    "healthy-latency": Case(PASS, objective=LATENCY),
-    "healthy-own": Case(PASS, pods=("own",), series=own("failures_total", kind="model")),
-    "healthy-queries": Case(PASS, series=queries(COUNTED, NONE)),
-    "healthy-threshold": Case(
-        PASS, pods=("own",), series=metrics.Threshold("queue", maximum=5),
-        objective=dataclasses.replace(SAMPLES, objective_percent=Decimal(60)),
-    ),
-    # Really bad.
-    "burning": Case(("Fail", "BudgetBurning"), pods=("burning",)),
-    "beyond-bound": Case(
-        ("Fail", "BudgetBurning"), pods=("crowded",), series=metrics.Threshold("queue", maximum=5),
-        objective=SAMPLES,
-    ),
-    "above-limit": Case(("Fail", "WorseThanAccepted"), pods=("violating",)),
-    "restarts": Case(
-        ("Fail", "WorseThanAccepted"), pods=("restarting",), objective=SAMPLES,
-        series=metrics.Threshold("restarts_total", maximum=0, increase=True, pod_label="exported_pod"),
-    ),
-    "counter-reset": Case(("Fail", "BudgetBurning"), pods=("reset",)),
-    "gap-past": Case(("Fail", "BudgetBurning"), pods=("gap",)),
-    # Nothing, or not enough, to judge.
-    "empty": Case(("NoData", "NotScraped"), pods=("nobody",)),
-    "empty-answer": Case(("NoData", "NotScraped"), changed=without_result),
-    "no-pods": Case(("NoData", "NoPods"), pods=()),
-    "too-few": Case(("NoData", "TooFewRequests"), pods=("few",)),
-    "only-4xx": Case(("NoData", "TooFewRequests"), pods=("refusing",)),
-    "nan": Case(("NoData", "NotANumber"), pods=("nan",)),
-    "plus-inf": Case(("NoData", "NotANumber"), pods=("inf",)),
-    "minus-inf": Case(("NoData", "NotANumber"), pods=("minus-inf",)),
-    "nan-value": Case(("NoData", "NotANumber"), pods=("nan-gauge",), series=metrics.Threshold("queue", 5)),
-    "no-value": Case(("NoData", "NoSeries"), series=metrics.Threshold("queue", 5)),
-    "stale-series": Case(("NoData", "StaleSamples"), pods=("stale",)),
-    "target-down": Case(("NoData", "StaleSamples"), pods=("down",)),
-    "gap-now": Case(("NoData", "StaleSamples"), pods=("gap-now",)),
-    "one-pod-unseen": Case(("NoData", "StaleSamples"), pods=("healthy", "nobody")),
-    "lost-head": Case(("NoData", "HistoryLost"), pods=("lost",)),
-    "renamed-metric": Case(("NoData", "NoRequests"), pods=("renamed",)),
-    "renamed-histogram": Case(("NoData", "NoRequests"), pods=("renamed",), objective=LATENCY),
-    "wrong-path": Case(("NoData", "NoRequests"), path="/embedding"),
-    "label-typo-source": Case(("NoData", "NotScraped"), source={"pod_label": "pods"}),
-    "label-typo-total": Case(
-        ("NoData", "NoRequests"), pods=("own",),
-        series=metrics.RequestMetrics((
-            metrics.Counter(
-                "answers_total", metrics.GOOD,
-                only=(promql.equals("kin", "x"),), absent=metrics.Absent.NO_REQUESTS,
-            ),
-        )),
-    ),
-    "label-typo-bad": Case(UNSEEN, pods=("own",), series=own("failures_total", kin="model")),
-    "metric-typo-bad": Case(("NoData", "BadNeverSeen"), pods=("own",), series=own("failure_total")),
-    "query-empty": Case(("NoData", "NoRequests"), series=queries('x{pod=~"$pods"}', NONE)),
-    "query-bad-empty": Case(("NoData", "BadNeverSeen"), series=queries(COUNTED, 'x{pod=~"$pods"}')),
-    # Enough requests, not enough evidence.
-    "not-proven": Case(("Inconclusive", "NotProven"), pods=("near",)),
-    "awaiting-look": Case(("Inconclusive", "AwaitingLook"), pods=("early",)),
-    "between-buckets": Case(("Inconclusive", "ThresholdBetweenBuckets"), pods=("coarse",), objective=LATENCY),
-    # The monitoring, or the question, is broken.
-    "bad-400": Case(("Error", "PrometheusQueryFailed"), series=queries(COUNTED + ")(", NONE)),
-    "execution-422": Case(
-        ("Error", "PrometheusQueryFailed"),
-        series=queries(f'{COUNTED} * on() group_left() up{{pod=~"healthy|nan|inf"}}', NONE),
-    ),
-    "timeout-503": Case(
-        ("Error", "PrometheusTimeout"),
-        asked={"query": "count_over_time(vector(1)[1h:1ms])", "timeout": "50ms"},
-    ),
-    "status-400": Case(("Error", "PrometheusQueryFailed"), status=400, body=error("bad_data")),
-    "status-401": Case(("Error", "PrometheusRefused"), status=401),
-    "status-403": Case(("Error", "PrometheusRefused"), status=403, body=b"<html>no</html>"),
-    "status-404": Case(("Error", "PrometheusQueryFailed"), status=404, body=b"not here"),
-    "status-422": Case(("Error", "PrometheusQueryFailed"), status=422, body=error("execution")),
-    "status-429": Case(("Error", "PrometheusQueryFailed"), status=429),
-    "status-499": Case(("Error", "PrometheusTimeout"), status=499, body=error("canceled")),
-    "status-500": Case(("Error", "PrometheusQueryFailed"), status=500, body=error("internal")),
-    "status-502": Case(("Error", "PrometheusQueryFailed"), status=502, body=b"<html>bad gateway</html>"),
-    "status-503": Case(("Error", "PrometheusTimeout"), status=503, body=error("timeout")),
-    "status-503-proxy": Case(("Error", "PrometheusQueryFailed"), status=503, body=b"<html>busy</html>"),
-    "redirect": Case(("Error", "PrometheusInvalidResponse"), status=302),
-    "slow-headers": Case(("Error", "PrometheusTimeout"), answers=slow_headers, source={"timeout_seconds": 1}),
-    "slow-body": Case(("Error", "PrometheusTimeout"), answers=slow_body, source={"timeout_seconds": 1}),
-    "cut-body": Case(("Error", "PrometheusInvalidResponse"), answers=cut_body),
-    "invalid-json": Case(("Error", "PrometheusInvalidResponse"), status=200, body=b"{"),
-    "error-in-200": Case(("Error", "PrometheusInvalidResponse"), status=200, body=error("execution")),
-    "unreachable": Case(("Error", "PrometheusUnreachable"), source={"url": "http://127.0.0.1:9"}),
-    "credentials": Case(("Error", "PrometheusCredentials"), source={"bearer_token_file": "/nowhere/token"}),
-    "warnings": Case(
-        ("Error", "PrometheusPartialResponse"), changed=with_field("warnings", ["a store is down"])
-    ),
-    "partial": Case(("Error", "PrometheusPartialResponse"), changed=with_field("isPartial", True)),
-    "several-series": Case(
-        ("Error", "SeveralSeries"),
-        series=queries('http_requests_total{pod=~"$pods"} or up{pod=~"$pods"}', NONE),
-    ),
-    "duplicate-series": Case(("Error", "DuplicateSeries"), changed=twice),
-    "foreign-series": Case(("Error", "LabelMismatch"), changed=foreign),
-    "query-without-pod": Case(("Error", "LabelMismatch"), series=queries('sum(up{pod=~"$pods"})', NONE)),
-    "scraped-twice": Case(("Error", "ScrapedTwice"), pods=("twice",)),
-    "unknown-status": Case(("Error", "UnknownStatus"), pods=("unknown-status",)),
-    "buckets-differ": Case(
-        ("Error", "BucketsDiffer"), pods=("healthy", "coarse"), objective=LATENCY
-    ),
-    "negative-counter": Case(("Error", "NotACounter"), pods=("negative",)),
-    "clock-ahead": Case(("Error", "ClockSkew"), changed=shifted(300)),
-    "clock-behind": Case(("Error", "ClockSkew"), changed=shifted(-300)),
-    "moves-while-idle": Case(("Error", "SelectorCountsOthers"), idle=(-history.BEFORE, -history.LIVE)),
-    "no-histogram": Case(("Error", "NoHistogram"), series=RUNTIMES[Runtime.TRITON], objective=LATENCY),
-    "no-counters": Case(("Error", "NoCounters"), series=RUNTIMES[Runtime.KSERVE]),
-}  # fmt: skip
+ROOT = Path(__file__).parents[3]
+TABLE = ROOT / "docs" / "verdicts.md"
 ON_EVERY_SERVER = sorted(
-    name for name, case in CASES.items()
-    if not (case.status or case.answers or case.changed or "url" in case.source or case.source)
-)  # fmt: skip
+    name for name, case in CASES.items() if not (case.status or case.answers or case.changed or case.source)
+)
 
 
 def between(remembered: history.History, case: Case) -> servers.Answer:
@@ -284,24 +71,44 @@ def between(remembered: history.History, case: Case) -> servers.Answer:
 
 
 async def judged(connect: Connect, remembered: history.History, proxy: Any, case: Case) -> burn.Judgement:
+    """Judge as the operator does: what is seen of the candidate, beside stable, from live traffic on."""
     proxy.answer = between(remembered, case)
-    direct = not (case.status or case.answers or case.changed or case.asked)
-    client = connect(**{"url": remembered.url if direct else proxy.url, **case.source})
+    client = connect(**{"url": proxy.url if case.proxied else remembered.url, **case.source})
+    idle = [Idle(remembered.now + case.idle[0], remembered.now + case.idle[1])] if case.idle else ()
     # The history ends where it was written: the proxies' clocks and ours go on.
-    now = time.time()
-    seen = await observe(
-        client,
-        case.series,
-        case.path,
-        case.objective,
-        namespace=servers.NAMESPACE,
-        pods=[JudgedPod(pod) for pod in case.pods],
-        live_since=remembered.now - history.LIVE,
-        now=now,
-        idle_times=[Idle(remembered.now + case.idle[0], remembered.now + case.idle[1])] if case.idle else (),
+    now, live_since = time.time(), float(remembered.now - history.LIVE)
+
+    async def of(pods: Sequence[JudgedPod], since: float, until: float) -> comparing.Observed:
+        return await observe(
+            client,
+            case.series,
+            case.path,
+            case.objective,
+            namespace=servers.NAMESPACE,
+            pods=pods,
+            live_since=since,
+            now=until,
+            present=now,
+            idle_times=idle if pods == candidate else (),
+        )
+
+    others = [asyncio.ensure_future(client.vector("vector(1)", now)) for _ in range(case.others)]
+    candidate, beside, before = (
+        [JudgedPod(pod) for pod in pods] for pods in (case.pods, case.beside, case.before)
     )
+    seen = await of(candidate, live_since, now)
+    await asyncio.gather(*others, return_exceptions=True)
     assert isinstance(seen, SliObservation) or (seen.message and len(seen.message) < 512)
-    return burn.judge(case.objective, seen, now, remembered.now - history.LIVE)
+    known = state.begin(live_since, seen.interval if isinstance(seen, SliObservation) else 0)
+    # In the bake stable takes no traffic; what it did was recorded while it did.
+    earlier = await comparing.baseline(of, before, None, since=live_since, now=now, record=True)
+    assert isinstance(earlier, arms.Baseline)
+    baseline = await comparing.baseline(of, beside, known, since=live_since, now=now, record=False)
+    if isinstance(baseline, arms.Baseline):
+        baseline = arms.Baseline(baseline.live, earlier.recorded)
+    else:
+        assert isinstance(baseline, SliFailure)
+    return burn.judge(case.objective, seen, now, live_since, baseline=baseline, known=known)
 
 
 @pytest.mark.parametrize("name", ON_EVERY_SERVER)
@@ -337,15 +144,106 @@ def test_the_table_and_the_cases_are_the_same() -> None:
     assert rows() == {name: case.said for name, case in CASES.items()}
 
 
+def test_every_row_is_one_of_the_tables_above() -> None:
+    """A row that the pattern of `rows` does not read would be tested by nobody."""
+    first = TABLE.read_text(encoding="utf-8").split("### Never asked")[0]
+    assert len(re.findall(r"^\| `", first, re.MULTILINE)) == len(rows())
+
+
+def named_tests() -> list[tuple[str, str]]:
+    """Return the files and names of tests that stand in the tables of what real servers can't show."""
+    text = TABLE.read_text(encoding="utf-8").split("### Never asked")[1]
+    return [
+        (where, name)
+        for where, names in re.findall(r"\| `(tests/[\w/]+\.py)`: ((?:`\w+`(?:, )?)+) \|", text)
+        for name in re.findall(r"\w+", names)
+    ]
+
+
+def test_every_other_row_names_tests_that_exist() -> None:
+    text = TABLE.read_text(encoding="utf-8").split("### Never asked")[1]
+    lines = [
+        line
+        for line in text.splitlines()
+        if line.startswith("| ") and not line.startswith(("| what ", "| verdict "))
+    ]
+    assert len(lines) == 10
+    assert [line for line in lines if "| `tests/" not in line] == []
+    found = named_tests()
+    assert len(found) >= len(lines)
+    missing = [
+        (where, name)
+        for where, name in found
+        if not re.search(rf"^(async )?def {name}\(", (ROOT / where).read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert missing == []
+
+
 def test_every_reason_stands_in_the_table() -> None:
     sources = (Path(answers.__file__).parent).glob("*.py")
     written = "".join(path.read_text(encoding="utf-8") for path in sources)
-    reasons = {*re.findall(r'Verdict\.\w+,\s*"([A-Z]\w+)"', written), *answers.Trouble}
-    assert len(reasons) > 20
+    found = {*re.findall(r'Verdict\.\w+,\s*"([A-Z]\w+)"', written), *answers.Trouble}
+    # Of the rule itself, every one.
+    rule = set(re.findall(r'"((?:[A-Z][a-z]+){2,})"', Path(burn.__file__).read_text(encoding="utf-8")))
+    assert rule <= {reason for _, reason in rows().values()}
+    assert len(found) > 20
     text = TABLE.read_text(encoding="utf-8")
-    assert {reason for reason in reasons if f"`{reason}`" not in text} == set()
+    controllers = {reasons.JUDGING_BROKE, reasons.NOT_LIVE, reasons.UNKNOWN_PROMETHEUS_SOURCE}
+    assert {reason for reason in found | controllers if f"`{reason}`" not in text} == set()
 
 
 def test_nothing_broken_passes() -> None:
     passing = {name for name, case in CASES.items() if case.said[0] == Verdict.PASS}
     assert all(name.startswith("healthy") for name in passing)
+
+
+# --- From a verdict to what happens -------------------------------------------------------------------------
+
+
+def follows(verdict: str, reason: str, **changes: Any) -> tuple[str, str]:
+    """Return the phase, and what the clock does, after a verdict of a step that has been held long enough."""
+    slo = given.slo(Verdict(verdict), reason)
+    beside = {"baseline_pods": [f"{given.STABLE}-0"]}
+    status = {"step": 1, "elapsed": 61, "live_pods": [f"{given.CANDIDATE}-0"], "slos": [slo], **beside}
+    run = given.run("Holding", **{**status, **changes})
+    seen = given.observed([run], candidate=1, traffic=given.WIDENED, slos=(slo,))
+    after = lifecycle.transition(seen, given.NOW)
+    if after is None:
+        return "Holding", "runs"
+    stopped = after.clock is not None and after.clock.stopped_since is not None
+    return after.phase.value, "stands" if stopped else "runs"
+
+
+def test_every_verdict_of_a_real_server_acts_as_the_table_says() -> None:
+    """Every row of the first table, on to the second: only Pass goes on, and only Fail returns at once."""
+    wrong = {}
+    for name, (verdict, reason) in rows().items():
+        expected = {"Pass": ("Shifting", "runs"), "Fail": ("Returning", "runs")}.get(verdict)
+        if expected is None:
+            counts = verdict == Verdict.INCONCLUSIVE or reason == reasons.TOO_FEW_REQUESTS
+            expected = ("Holding", "runs" if counts else "stands")
+        found = follows(verdict, reason)
+        if found != expected:
+            wrong[name] = (found, expected)
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason", "phase"),
+    [
+        (Verdict.INCONCLUSIVE, "NotProven", "Returning"),
+        (Verdict.NO_DATA, "TooFewRequests", "Returning"),
+        (Verdict.NO_DATA, "NotScraped", "Returning"),
+        (Verdict.ERROR, "PrometheusTimeout", "Holding"),
+    ],
+)
+def test_a_deadline_acts_as_the_table_says(verdict: Verdict, reason: str, phase: str) -> None:
+    past = 4000 + 61
+    clock: dict[str, Any] = {"elapsed": past}
+    if verdict is Verdict.ERROR or reason == "NotScraped":
+        stopped = given.ago(past)
+        clock["silent_since"] = stopped
+        clock["clock"] = api_run.Clock(
+            start_time=stopped - datetime.timedelta(seconds=30), stopped_since=stopped
+        )
+    assert follows(verdict, reason, **clock)[0] == phase
