@@ -10,6 +10,8 @@ from modelrelease.api import constants, probe_endpoint, spec
 
 _NAMESPACE_LABELS: Final = 2
 """A Service is reached as its name, or as its name and its namespace."""
+WARMUP_SECONDS: Final = 90
+"""What is proposed: it outlasts a cold start of a minute (``cold`` in docs/slo-judging.md)."""
 _TERMINATION_SECONDS: Final = 30
 """Kubernetes' default of ``terminationGracePeriodSeconds``."""
 
@@ -48,6 +50,7 @@ def advice(release: spec.ReleaseSpec) -> Iterator[Finding]:
     yield from _golden_sets(release)
     yield from _probe(release)
     yield from _own_checks(release)
+    yield from _warm(release)
     yield from _room(release)
     yield from _pod(release.template["spec"])
 
@@ -119,6 +122,20 @@ def _is_open(url: str) -> bool:
     except ValueError:
         return False
     return len(labels) > _NAMESPACE_LABELS and "svc" not in labels
+
+
+def _warm(release: spec.ReleaseSpec) -> Iterator[Finding]:
+    timed = [
+        slo.name
+        for slo in release.slos
+        if slo.latency is not None or (slo.prometheus is not None and slo.prometheus.histogram is not None)
+    ]
+    if timed and not release.strategy.canary.warmup_seconds:
+        yield _warning(
+            "spec.strategy.canary.warmupSeconds",
+            f"is 0, so the slow first minute of a cold server can be held against the candidate by "
+            f"{', '.join(timed)}: set it to {WARMUP_SECONDS}, or let its readiness mean that it is warm",
+        )
 
 
 # --- Strategy -----------------------------------------------------------------------------------------------

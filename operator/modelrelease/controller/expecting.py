@@ -35,9 +35,11 @@ async def before_traffic(
     until = now.timestamp()
     seen = await observe(subject.baseline, until - state.VETO_SECONDS, until)
     costs = None
-    if isinstance(seen, observation.SliObservation):
-        counted = seen.until(until)
-        rate = counted.total / state.VETO_SECONDS * subject.share
+    # Stable may be younger than that: what it was asked since it serves tells its rate.
+    since = max(until - state.VETO_SECONDS, min(subject.stable_since or 0.0, until))
+    if isinstance(seen, observation.SliObservation) and since < until:
+        counted = seen.between(since, until)
+        rate = counted.total / (until - since) * subject.share
         usual = counted.bad / counted.total if counted.total else 0.0
         # As likely as not it is chance that more than the budget was bad in five minutes.
         expected = min(usual, objective.budget)

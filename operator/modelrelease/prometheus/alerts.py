@@ -97,12 +97,12 @@ def rules(
     -------
     A manifest with one group of recording rules and alerts for each objective.
     """
-    pods = promql.matching(pod_label, f"{name}-{REVISION}-.*")
-    place = (promql.equals(namespace_label, namespace), pods)
+    place = _Place(name, namespace, pod_label, namespace_label)
     groups = []
     for slo in release.slos:
-        ratio = _Ratio(name, place, pod_label, _path(release, slo)).of(slo, release.endpoint)
-        if ratio is not None:
+        parts = _ratio(place, release, slo)
+        if parts is not None:
+            ratio = "\n/\n".join(parts)
             labels = {"namespace": namespace, "release": name, "slo": slo.name}
             burning = _Burning(name, slo, labels, period_days, runbooks)
             recorded = [
@@ -121,6 +121,49 @@ def rules(
         "metadata": {"name": f"{name}-slos", "namespace": namespace},
         "spec": {"groups": groups},
     }
+
+
+def totals(
+    name: str,
+    namespace: str,
+    release: spec.ReleaseSpec,
+    window: str,
+    *,
+    pod_label: str = "pod",
+    namespace_label: str = "namespace",
+) -> dict[str, str]:
+    """Return by objective the PromQL of how many events a second were counted in a window, by revision.
+
+    Parameters
+    ----------
+    name, namespace, release, pod_label, namespace_label
+        As for :func:`rules`.
+    window : str
+        Such as ``1h``.
+    """
+    place = _Place(name, namespace, pod_label, namespace_label)
+    found = ((slo.name, _ratio(place, release, slo)) for slo in release.slos)
+    return {slo: parts[1].replace("$window", window) for slo, parts in found if parts is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the pods of a release are."""
+
+    name: str
+    namespace: str
+    pod_label: str
+    namespace_label: str
+
+    @property
+    def matchers(self) -> tuple[promql.Matcher, ...]:
+        pods = promql.matching(self.pod_label, f"{self.name}-{REVISION}-.*")
+        return promql.equals(self.namespace_label, self.namespace), pods
+
+
+def _ratio(place: _Place, release: spec.ReleaseSpec, slo: spec.Slo) -> tuple[str, str] | None:
+    path = _path(release, slo)
+    return _Ratio(place.name, place.matchers, place.pod_label, path).of(slo, release.endpoint)
 
 
 def _path(release: spec.ReleaseSpec, slo: spec.Slo) -> str:
@@ -146,8 +189,8 @@ class _Ratio:
     pod_label: str
     path: str
 
-    def of(self, slo: spec.Slo, endpoint: endpoints.Endpoint) -> str | None:
-        """Return PromQL with ``$window`` in it, or None where an objective has no budget of requests."""
+    def of(self, slo: spec.Slo, endpoint: endpoints.Endpoint) -> tuple[str, str] | None:
+        """Return bad and all events with ``$window`` in them; None where an objective has no budget."""
         counted = series.of(slo, endpoint)
         threshold = series.threshold_milliseconds(slo)
         if isinstance(counted, metrics.Threshold):
@@ -162,8 +205,8 @@ class _Ratio:
             return None
         return self._timed(counted.latency, threshold / 1000)
 
-    def _ratio(self, bad: _Terms, total: _Terms) -> str:
-        return f"{self._events(bad)}\n/\n{self._events(total)}"
+    def _ratio(self, bad: _Terms, total: _Terms) -> tuple[str, str]:
+        return self._events(bad), self._events(total)
 
     def _events(self, terms: _Terms) -> str:
         plus = self._sum(terms.plus)
@@ -199,14 +242,14 @@ class _Ratio:
                 (plus if weight > 0 else minus).append(self._rate(counter.metric, base))
         return _Terms(tuple(plus), tuple(minus))
 
-    def _timed(self, latency: metrics.Latency, seconds: float) -> str:
+    def _timed(self, latency: metrics.Latency, seconds: float) -> tuple[str, str]:
         edge = seconds * latency.units_per_second
         base = (*latency.paths.matchers(self.path), *latency.only)
         written = sorted({f"{edge:g}", repr(float(edge))})  # "1" in Prometheus 2, "1.0" in 3
         fast = self._rate(latency.buckets, (*base, promql.one_of("le", written)))
         every = self._rate(latency.buckets, (*base, promql.equals("le", "+Inf")))
         quick, total = self._sum((fast,)), self._sum((every,))
-        return f"({total} - {quick})\n/\n{total}"
+        return f"({total} - {quick})", total
 
 
 def _by_status(counter: metrics.Counter, what: str) -> list[tuple[promql.Matcher, ...]]:

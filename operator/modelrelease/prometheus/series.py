@@ -1,4 +1,4 @@
-"""From an SLO of the API to the series that count for it."""
+"""From an SLO of the API to what it asks for, and to the series that count for it."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -7,6 +7,7 @@ from modelrelease.api import endpoint as endpoints
 from modelrelease.api import series, spec
 from modelrelease.prometheus import metrics, promql
 from modelrelease.prometheus.runtimes import RUNTIMES
+from modelrelease.slo import objectives
 
 _UNITS = {
     series.Unit.SECONDS: 1.0,
@@ -62,6 +63,20 @@ def threshold_milliseconds(slo: spec.Slo) -> int | None:
         return slo.latency.threshold_milliseconds
     histogram = slo.prometheus.histogram if slo.prometheus is not None else None
     return None if histogram is None else histogram.threshold_milliseconds
+
+
+def objective_of(slo: spec.Slo) -> objectives.Objective:
+    """Return what a declared SLO asks for."""
+    threshold, words = threshold_milliseconds(slo), wording(slo)
+    return objectives.Objective(
+        name=slo.name,
+        kind=objectives.Kind.AVAILABILITY if threshold is None else objectives.Kind.LATENCY,
+        objective_percent=Decimal(slo.objective),
+        threshold_seconds=None if threshold is None else threshold / 1000,
+        minimum_requests=slo.minimum_requests,
+        events=words.events,
+        wrong=words.wrong,
+    )
 
 
 def _ratio(ratio: series.Ratio) -> tuple[metrics.Counter, ...]:

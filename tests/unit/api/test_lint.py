@@ -206,6 +206,8 @@ GOOD_POD: dict[str, Any] = {
     ]
 }
 SERVER = "spec.template.spec.containers[0]"
+AVAILABILITY = {"name": "availability", "objective": "99", "availability": {}}
+LATENCY = {"name": "latency", "objective": "95", "latency": {"thresholdMilliseconds": 500}}
 
 
 def warnings(changes: dict[str, Any]) -> list[str]:
@@ -265,6 +267,9 @@ def pod(**changes: Any) -> dict[str, Any]:
             ["spec.checks[0].custom.webhook.url"],
         ),
         (rule_cases.own("webhook", url="http://[x"), []),
+        ({"slos": [AVAILABILITY]}, []),
+        ({"slos": [AVAILABILITY, LATENCY]}, ["spec.strategy.canary.warmupSeconds"]),
+        ({"slos": [LATENCY], "strategy": {"canary": {"warmupSeconds": 90}}}, []),
     ],
 )
 def test_advice_on_what_the_server_accepts(changes: dict[str, Any], paths: list[str]) -> None:

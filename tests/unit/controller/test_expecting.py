@@ -1,6 +1,7 @@
 """What evidence costs, told before any user meets the candidate and at every step."""
 
 import asyncio
+import dataclasses
 import datetime
 from collections.abc import Sequence
 from decimal import Decimal
@@ -25,9 +26,11 @@ def steady(rate: float, since: float, until: float) -> observation.SliObservatio
     return observation.SliObservation(since, points, interval=15.0)
 
 
-def subject(**changes: object) -> judging.Subject:
+def subject(stable_seconds: float = 3600) -> judging.Subject:
     run = given.run("Checking", elapsed=30)
-    found = judging.Subject.of("ns", given.observed([run], candidate=1, **changes))
+    pods = tuple(given.pod(STABLE, index, ready_time=given.ago(stable_seconds)) for index in range(2))
+    stable = given.revision(STABLE, promoted=5_000, desired=2, pods=pods)
+    found = judging.Subject.of("ns", given.observed([run], candidate=1, revisions=[stable]))
     assert found is not None
     return found
 
@@ -50,6 +53,28 @@ def test_while_it_is_checked_stables_traffic_tells_what_a_pass_will_cost(
     assert float(said.feasibility.requests_per_second) == pytest.approx(rate * 0.33, rel=0.05)
     assert said.feasibility.requests_needed == 613
     assert ("can't be reached in the 61 min left" in said.feasibility.message) is not reachable
+
+
+@pytest.mark.parametrize("age", [60.0, 120.0, 299.0, 300.0, 4000.0])
+def test_stable_that_is_younger_than_five_minutes_tells_its_own_rate(age: float) -> None:
+    now = NOW.timestamp()
+
+    async def observe(pods: Sequence[targets.JudgedPod], since: float, until: float) -> comparing.Observed:
+        assert (since, until) == (now - state.VETO_SECONDS, now)
+        began = max(since, now - age)
+        return dataclasses.replace(steady(10.0, began, until), start=since)
+
+    said = asyncio.run(expecting.before_traffic(OBJECTIVE, observe, subject(age), NOW))
+    assert said.feasibility is not None
+    assert float(said.feasibility.requests_per_second) == pytest.approx(3.3, rel=0.07)
+
+
+def test_stable_that_only_begins_to_serve_tells_nothing() -> None:
+    async def observe(pods: Sequence[targets.JudgedPod], since: float, until: float) -> comparing.Observed:
+        return steady(10.0, since, until)
+
+    said = asyncio.run(expecting.before_traffic(OBJECTIVE, observe, subject(0), NOW))
+    assert said.feasibility is None
 
 
 def test_a_monitoring_that_is_silent_tells_nothing() -> None:

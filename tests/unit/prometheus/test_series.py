@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from modelrelease.api import endpoint as endpoints
 from modelrelease.api import series_rules, spec
-from modelrelease.controller import slos
 from modelrelease.prometheus import metrics, queries, series
 from modelrelease.prometheus.metrics import Absent, Weight
 from modelrelease.prometheus.promql import selector
@@ -85,7 +84,7 @@ def test_a_histogram_counts_in_its_own_unit() -> None:
     found = series.of(own(histogram=shape), ENDPOINT)
     assert isinstance(found, metrics.RequestMetrics)
     assert found.latency == metrics.Latency("m", 1000)
-    objective = slos.objective_of(own(histogram=shape))
+    objective = series.objective_of(own(histogram=shape))
     assert (objective.kind, objective.threshold_seconds, objective.events) == (Kind.LATENCY, 0.25, "requests")
 
 
@@ -104,7 +103,7 @@ def test_a_threshold_is_broken_beyond_its_bound(
     assert isinstance(found, metrics.Threshold)
     assert {value: found.beyond(value) for value in values} == values
     assert (found.increase, found.pod_label) == (True, "exported_pod")
-    objective = slos.objective_of(declared)
+    objective = series.objective_of(declared)
     assert (objective.kind, objective.events, objective.bad) == (Kind.AVAILABILITY, "samples", wrong)
     assert objective.objective_percent == Decimal(99)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import yaml
 from modelrelease.api import advice, constants, lint, parse, reasons
 from modelrelease.api import checks as api_checks
 from modelrelease.api import spec as api_spec
-from modelrelease.cli.mrel import port, screen, words
+from modelrelease.cli.mrel import feasible, port, screen, words
 
 OWNER: Final = f"{constants.GROUP}/owner"
 RUNBOOK: Final = f"{constants.GROUP}/runbook"
@@ -24,6 +24,9 @@ _ANNOTATIONS: Final = {
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 _FILE_MAX: Final = 8 << 20
 _PINNED: Final = "@sha256:"
+_NAMESPACE: Final = "default"
+"""Of a manifest that names none."""
+_UNREACHABLE: Final = "can't pass at this traffic before its deadline, and then whenInfeasible decides"
 
 
 class Level(enum.StrEnum):
@@ -43,6 +46,8 @@ class Linted:
     """Level, path and sentence."""
     would: str = ""
     """What the operator would do; empty while there are errors."""
+    objectives: tuple[str, ...] = ()
+    """What judging each objective costs."""
 
     @property
     def wrong(self) -> bool:
@@ -67,7 +72,19 @@ def files(paths: Sequence[Path]) -> Iterator[Path]:
             raise port.Failed(f"{path} does not exist")
 
 
-def linted(path: Path, *, production: bool = False) -> Iterator[Linted]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for beside what the API server would say."""
+
+    production: bool = False
+    """Whether the rules for production count."""
+    traffic: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Requests per second by operation, from :func:`modelrelease.cli.mrel.feasible.rates`."""
+    without_data: Callable[[str, str, api_spec.ReleaseSpec], Iterable[tuple[str, str]]] | None = None
+    """From a release's name, namespace and spec to objectives without data; None asks nobody."""
+
+
+def linted(path: Path, asked: Asked = Asked()) -> Iterator[Linted]:
     """Yield what is to be said of each ModelRelease of a file; of a file without any, nothing."""
     try:
         found = _manifests(path)
@@ -84,7 +101,7 @@ def linted(path: Path, *, production: bool = False) -> Iterator[Linted]:
         yield Linted(str(path), "", ((Level.ERROR.value, "", "is nested too deeply to be read"),))
         return
     for manifest in found:
-        yield one(str(path), manifest, production=production)
+        yield one(str(path), manifest, asked)
 
 
 def _manifests(path: Path) -> list[Mapping[str, Any]]:
@@ -93,7 +110,7 @@ def _manifests(path: Path) -> list[Mapping[str, Any]]:
     return list(lint.manifests(path.read_text(encoding="utf-8")))
 
 
-def one(source: str, manifest: Mapping[str, Any], *, production: bool = False) -> Linted:
+def one(source: str, manifest: Mapping[str, Any], asked: Asked = Asked()) -> Linted:
     """Return what is to be said of one manifest."""
     metadata = manifest.get("metadata")
     name = (
@@ -106,10 +123,16 @@ def one(source: str, manifest: Mapping[str, Any], *, production: bool = False) -
         return Linted(source, name, tuple(said))
     parsed = parse.parse_release(manifest).spec
     assert isinstance(parsed, api_spec.ReleaseSpec)
-    if production:
+    costs = list(feasible.costs(parsed, asked.traffic))
+    said += [(Level.WARNING.value, path, _UNREACHABLE) for path, _, reachable in costs if not reachable]
+    if asked.production:
         said = [_stricter(*found) for found in said]
         said += [(Level.ERROR.value, path, text) for path, text in _production(manifest, parsed)]
-    return Linted(source, name, tuple(said), would(parsed))
+    if asked.without_data is not None:
+        level = Level.ERROR if asked.production else Level.WARNING
+        namespace = str(manifest["metadata"].get("namespace") or _NAMESPACE)
+        said += [(level.value, path, text) for path, text in asked.without_data(name, namespace, parsed)]
+    return Linted(source, name, tuple(said), would(parsed), tuple(text for _, text, _ in costs))
 
 
 def _stricter(level: str, path: str, message: str) -> tuple[str, str, str]:
@@ -181,6 +204,7 @@ def show(found: Sequence[Linted]) -> screen.Screen:
         ]
         if entry.would:
             body.append((screen.styled("would", "dim"), entry.would))
+        body += [(screen.styled("slo", "dim"), told) for told in entry.objectives]
         parts.append(screen.indented(screen.table(("", ""), body)))
     wrong = sum(entry.wrong for entry in found)
     releases = reasons.counted(sum(bool(entry.name) for entry in found), "release")

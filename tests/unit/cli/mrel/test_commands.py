@@ -347,6 +347,54 @@ def test_lint_for_production():
     }
 
 
+def test_lint_tells_what_a_pass_needs():
+    said = linted(str(GOOD))
+    told = " ".join(said.out.split())
+    assert "availability: a Pass needs 1920 requests of the first step, so 1.6 per second" in told
+    assert "say with --rps how many there are" in told
+
+
+def test_lint_at_a_traffic_tells_what_shows_and_when_a_pass_is_reached():
+    said = linted(str(GOOD), "--rps", "20")
+    assert said.code == 0
+    assert "availability, 33 % for 60 s: At 6.6 requests/s the smallest fault that shows is about" in said.out
+    assert "Pass takes about" in said.out
+    few = linted(str(GOOD), "--rps", "embeddings=0.05", "-o", "json")
+    found = json.loads(few.out)[0]
+    assert few.code == 0
+    assert "Pass can't be reached in the 61 min left" in found["objectives"][0]
+    assert ["Warning", "spec.slos[0]"] in [entry[:2] for entry in found["findings"]]
+
+
+@pytest.mark.parametrize(
+    ("rps", "says"),
+    [
+        ("many", "--rps many is neither requests per second"),
+        ("0", "--rps 0 is neither"),
+        ("nan", "--rps nan is neither"),
+        ("embed=-1", "--rps embed=-1 is neither"),
+        ("tower=3", "--rps tower=…: no such operation, only"),
+    ],
+)
+def test_lint_refuses_a_traffic_that_is_none(rps: str, says: str):
+    said = linted(str(GOOD), "--rps", rps)
+    assert said.code == 1
+    assert said.err.startswith(f"error: {says}")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("prometheus:9090", "--prometheus must be an http or https URL with a host"),
+        ("http://127.0.0.1:9", "Prometheus source 'lint' at 127.0.0.1:9 cannot be reached"),
+    ],
+)
+def test_lint_tells_when_there_is_no_prometheus(url: str, says: str):
+    said = linted(str(GOOD), "--prometheus", url)
+    assert said.code == 1
+    assert said.err.startswith(f"error: {says}")
+
+
 def test_lint_of_a_folder(tmp_path: Path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "good.yaml").write_text(GOOD.read_text(encoding="utf-8"), encoding="utf-8")
