@@ -56,7 +56,7 @@ def render(results: Sequence[schema.CheckResult]) -> str:
     ordered = sorted(results, key=lambda one: _PRECEDENCE.index(one.verdict))
     worst = ordered[0]
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             title=f"{worst.verdict}: {_names(results)}",
@@ -71,15 +71,22 @@ def render(results: Sequence[schema.CheckResult]) -> str:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("canary_checks.report", ""),
+def environment(*packages: str) -> jinja2.Environment:
+    """Return the engine of pages that show results, with the parts that they are made of.
+
+    Parameters
+    ----------
+    *packages
+        Where a page's own templates are, before those of this package.
+    """
+    made = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name, "") for name in (*packages, __package__)]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(
+    made.globals.update(
         words=words,
         sides=sides,
         charts=charts,
@@ -88,8 +95,8 @@ def _environment() -> jinja2.Environment:
         sign=_sign,
         parties=_parties,
     )
-    environment.filters["spaced"] = words.spaced
-    return environment
+    made.filters["spaced"] = words.spaced
+    return made
 
 
 def _sentence(results: Sequence[schema.CheckResult], worst: schema.CheckResult) -> str:
