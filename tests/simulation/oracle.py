@@ -86,7 +86,9 @@ class Oracle:
         run = self._server.find("ModelReleaseRun", subject.namespace, subject.run)
         if run is None:
             return "good"
-        name = f"{run['spec']['releaseName']}-{run['spec']['revision']}"
+        # After a return it is stable that is judged.
+        revision = run["spec"]["stable"] if subject.recovering else run["spec"]["revision"]
+        name = f"{run['spec']['releaseName']}-{revision}"
         stored = self._server.find("ControllerRevision", subject.namespace, name)
         return nodes.behaviour_of(nodes.image_of(stored["data"]["template"]["spec"])) if stored else "good"
 

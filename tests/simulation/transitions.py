@@ -21,6 +21,7 @@ ALLOWED: Final = {
     "Done": set(),
 }
 _KINDS: Final = ("embeddingParity", "contract", "repeatability")
+RECOVERY_SETTLE_SECONDS: Final = 60
 JUDGED_SECONDS: Final = 60.0
 """A judgement older than this promotes nothing."""
 
@@ -98,8 +99,9 @@ class Transitions:
         """Yield what is wrong with a new status."""
         before, after = old.get("status") or {}, run["status"]
         one, other = before.get("phase", "Queued"), after["phase"]
-        if one == "Done":
+        if one == "Done" and _without_recovery(before) != _without_recovery(after):
             yield f"a run that was Done changes: {before} -> {after}"
+        yield from _recovery_kept(before, after)
         yield from _checks_kept(before, after)
         if before.get("outcome") and before["outcome"] != after.get("outcome"):
             yield f"the outcome changes from {before['outcome']} to {after.get('outcome')}"
@@ -264,6 +266,25 @@ def _checks_kept(before: Status, after: Status) -> Iterator[str]:
         known = spoken.get((check["name"], check.get("attempt", 1)))
         if known is not None and known != check.get("verdict"):
             yield f"{check['name']} said {known} and now says {check.get('verdict')} in the same attempt"
+
+
+def _without_recovery(status: Status) -> Status:
+    return {key: value for key, value in status.items() if key != "recovery"}
+
+
+def _recovery_kept(before: Status, after: Status) -> Iterator[str]:
+    """What is said of a return is said once, and of the same pods."""
+    one, other = before.get("recovery"), after.get("recovery")
+    if one is None:
+        if other is not None and (after["phase"], other.get("verdict")) != ("Returning", None):
+            yield f"a return is judged before it has happened: {other}"
+        return
+    if other is None or one.get("verdict") or any(one[key] != other.get(key) for key in ("since", "pods")):
+        if one != other:
+            yield f"what is said of a return changes: {one} -> {other}"
+        return
+    if other.get("verdict") and other["seconds"] < RECOVERY_SETTLE_SECONDS:
+        yield f"a return is judged after {other['seconds']} s already"
 
 
 def _start(status: Status) -> str:

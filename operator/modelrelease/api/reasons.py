@@ -7,6 +7,8 @@ full sentences, the name of the thing that is wrong, and what to do where that i
 from collections.abc import Iterable
 from typing import Final
 
+from modelrelease.api import constants
+
 # --- A revision serves --------------------------------------------------------------------------------------
 
 SERVING_STABLE: Final = "ServingStable"
@@ -29,6 +31,11 @@ REJECTED: Final = "Rejected"
 CANCELLED: Final = "Cancelled"
 SUPERSEDED: Final = "Superseded"
 RETURNED: Final = "Returned"
+RECOVERED: Final = "Recovered"
+"""After a return, stable meets the objective that the candidate had failed."""
+NOT_FIXED_BY_RETURN: Final = "NotFixedByReturn"
+"""After a return, stable fails the same objective: the candidate was not, or not alone, the cause."""
+RECOVERY_UNDECIDED: Final = "RecoveryUndecided"
 
 # --- Pods that do not start: capacity and platform, never the model -----------------------------------------
 
@@ -107,6 +114,8 @@ BAKING: Final = "Baking"
 RETURNING: Final = "Returning"
 RELOADING: Final = "Reloading"
 WEIGHT_ROUNDED: Final = "WeightRounded"
+ADOPTING: Final = "Adopting"
+"""Users reach the pods of before, until stable can serve them all."""
 RETRY_LATER: Final = "RetryLater"
 RETRIES_EXHAUSTED: Final = "RetriesExhausted"
 
@@ -194,6 +203,24 @@ def returned(candidate: str, stable: str | None) -> str:
     return f"{back}; {candidate} takes none."
 
 
+def recovered(stable: str, objectives: list[str], seconds: int) -> str:
+    """Say that a return has cured what it was for."""
+    return f"{stable} meets {', '.join(objectives)} again, judged for {seconds} s since all traffic was back."
+
+
+def not_fixed(stable: str, objective: str, said: str) -> str:
+    """Say that a return has cured nothing."""
+    return sentence(
+        f"{stable} fails {objective}, too, so the return has not fixed it: look at what both revisions "
+        f"share, such as inputs, dependencies and nodes. Of {stable}: {said}"
+    )
+
+
+def recovery_undecided(stable: str, seconds: int, said: str) -> str:
+    """Say that nobody knows whether a return has cured anything."""
+    return sentence(f"Within {seconds} s after the return {stable} could not be judged: {said}")
+
+
 def was_live(revision: str) -> str:
     """Say that some users met the candidate."""
     return f"{revision} served some requests before they were returned."
@@ -254,7 +281,23 @@ def exposed(services: tuple[str, ...]) -> str:
 
 def name_conflict(name: str) -> str:
     """Say that the release's Service name is taken."""
-    return f"Service {name} exists and is not this release's: rename one of them, or delete the Service."
+    return (
+        f"Service {name} exists and is not this release's: hand it over with the label "
+        f"{constants.LABEL_RELEASE}={name} (kubectl mrel adopt), or rename one of them."
+    )
+
+
+def not_adoptable(name: str, why: str) -> str:
+    """Say why a Service that was offered stays as it is."""
+    return f"Service {name} is not taken over, and selects what it did before: {why}."
+
+
+def adopting(name: str, ready: int, replicas: int) -> str:
+    """Say what users reach while a Service is being adopted."""
+    return (
+        f"Service {name} still selects the pods of before; it is taken over once stable has "
+        f"{counted(replicas, 'Ready pod')}: {ready} so far."
+    )
 
 
 def no_room(max_surge: int, max_unavailable: int) -> str:

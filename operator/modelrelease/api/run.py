@@ -159,6 +159,8 @@ class SloStatus(base.ApiModel):
     feasibility: slo_state.SloFeasibility | None = None
     state: slo_state.SloState | None = None
     """The evidence so far; recorded about once a minute, what is newer is counted again."""
+    looks: Annotated[list[slo_state.SloLook], pydantic.Field(max_length=16)] = []
+    """How the evidence came about: thinned out, about evenly in time, the newest last."""
 
 
 class Reference(base.ApiModel):
@@ -197,6 +199,39 @@ class ArtifactStatus(base.ApiModel):
     """Those whose content is not stable's."""
 
 
+class PhaseRecord(base.ApiModel):
+    """When a phase began."""
+
+    phase: Phase
+    step: Annotated[int, pydantic.Field(ge=0, le=32)] = 0
+    time: base.Time
+    weight: Annotated[int, pydantic.Field(ge=0, le=100)] = 0
+    """Percent of traffic that the candidate was meant to have by then, as pods can split it."""
+
+
+class RecoveryVerdict(enum.StrEnum):
+    """Whether a return has cured what it was for."""
+
+    RECOVERED = "Recovered"
+    NOT_FIXED_BY_RETURN = "NotFixedByReturn"
+    """Stable fails the same objective: the cause is not the candidate alone, such as a drift of inputs."""
+    UNDECIDED = "Undecided"
+    """Too little was seen in time, or something else began."""
+
+
+class Recovery(base.ApiModel):
+    """Stable, judged again after an objective has failed: it tells, and decides nothing."""
+
+    since: base.Time
+    """When all traffic was seen to be back."""
+    pods: Annotated[list[Annotated[str, pydantic.Field(max_length=253)]], pydantic.Field(max_length=16)] = []
+    """Names of the stable pods that are judged."""
+    verdict: RecoveryVerdict | None = None
+    seconds: base.Count | None = None
+    """From the return to the verdict."""
+    message: Annotated[str, pydantic.Field(max_length=512)] = ""
+
+
 class RunStatus(base.ApiModel):
     """The machine state. Written by transitions only; everything shown elsewhere is derived."""
 
@@ -233,6 +268,10 @@ class RunStatus(base.ApiModel):
     """The candidate's recorded outputs, the first of ``recorded``: the next Stable reference."""
     recorded: Annotated[list[Reference], pydantic.Field(max_length=256)] = []
     """The recorded outputs of every check and shard."""
+    phases: Annotated[list[PhaseRecord], pydantic.Field(max_length=48)] = []
+    """When each phase began, for reports alone; of more, those in the middle are left out."""
+    recovery: Recovery | None = None
+    """Set by a return that an objective has caused."""
     start_time: base.Time | None = None
     completion_time: base.Time | None = None
     updated_time: base.Time | None = None

@@ -41,6 +41,17 @@ class SloFeasibility(base.ApiModel):
     message: Annotated[str, pydantic.Field(max_length=512)] = ""
 
 
+class SloLook(base.ApiModel):
+    """What had been counted of the candidate, and what it proved, at some moment: for reports alone."""
+
+    seconds: base.Count
+    """Since counting began."""
+    requests: Total
+    bad: Total
+    evidence: Annotated[str, pydantic.Field(max_length=12)]
+    """The e-value, as a decimal: 1 is none."""
+
+
 class SloState(base.ApiModel):
     """The evidence of a run for one objective, slice of time by slice of time; see ``slo/state.py``.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from modelrelease.api import run as api_run
 from modelrelease.cluster import act, api, observe
 from modelrelease.controller import checking
-from modelrelease.core import lifecycle, observation, planner, retention, target, traffic
+from modelrelease.core import lifecycle, observation, planner, recovery, retention, target, traffic
 from modelrelease.core import wanted as core_wanted
 
 
@@ -31,12 +31,15 @@ class Decision:
     """Jobs of checks that nobody needs any more."""
     doomed: retention.Doomed
     """Revisions and runs to forget."""
+    returned: recovery.Settled | None = None
+    """The verdict on a return, of a run that is over or about to be."""
 
     @property
     def writes(self) -> bool:
         """Whether something would be written that must be decided on a fresh look."""
         return (
             self.transition is not None
+            or self.returned is not None
             or self.next_run is not None
             or self.traffic_differs
             or bool(self.wanted.marks or self.deployments or self.scales or self.jobs)
@@ -68,6 +71,7 @@ def decide(look: observe.Look, observed: observation.Observation, now: datetime.
         jobs=checking.missing(look, observed, fitting.jobs),
         settled=checking.settled(look, observed),
         doomed=retention.doomed(observed, target.promotions(observed)),
+        returned=recovery.settled(observed, now),
     )
 
 

@@ -19,7 +19,7 @@ from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
 from modelrelease.controller import clock as clocks
 from modelrelease.controller import loop
-from modelrelease.core import observation, situation, target
+from modelrelease.core import observation, recovery, situation, target
 from modelrelease.prometheus import idle, targets
 
 CONCURRENT: Final = 256
@@ -59,6 +59,8 @@ class Subject:
     """Of stable's traffic, that the candidate will take in its first step; before any user meets it."""
     wait_seconds: float = dataclasses.field(default=0.0, compare=False)
     """How long evidence will be waited for then."""
+    stable_since: float | None = dataclasses.field(default=None, compare=False)
+    """Seconds since the epoch from which stable's oldest pod serves; only then, and where that is known."""
     deadline: float | None = dataclasses.field(default=None, compare=False)
     """Seconds since the epoch until which evidence is waited for, as far as can be said now."""
     known: Mapping[str, slo_state.SloState] = dataclasses.field(default_factory=dict, compare=False)
@@ -66,14 +68,22 @@ class Subject:
     idle_times: tuple[idle.Idle, ...] = dataclasses.field(default=(), compare=False)
     """When no user had reached the pods yet."""
 
+    @property
+    def recovering(self) -> bool:
+        """Whether it is stable that is judged, after a return."""
+        return self.phase is api_run.Phase.RETURNING
+
     @classmethod
     def of(cls, namespace: str, observed: observation.Observation) -> "Subject | None":
         """Return what is to be judged now: nothing, unless users meet the pods of a run.
 
-        While it is checked, what evidence will cost is asked of stable's pods.
+        While it is checked, what evidence will cost is asked of stable's pods. After a return that an
+        objective has caused, stable is judged by the same.
         """
         run = target.active_run(observed)
-        if run is None or run.status.clock is None or not run.spec.judging.slos:
+        if run is None or run.status.phase is api_run.Phase.RETURNING:
+            return cls._recovering(namespace, observed)
+        if run.status.clock is None or not run.spec.judging.slos:
             return None
         if run.status.phase is api_run.Phase.CHECKING:
             return cls._expected(namespace, observed, run)
@@ -98,6 +108,29 @@ class Subject:
         )
 
     @classmethod
+    def _recovering(cls, namespace: str, observed: observation.Observation) -> "Subject | None":
+        """Return what tells whether a return has cured what it was for."""
+        run = recovery.open_in(observed)
+        begun = run.status.recovery if run is not None else None
+        if run is None or begun is None:
+            return None
+        failed = recovery.failed_objectives(run)
+        return cls(
+            namespace=namespace,
+            run=run.name,
+            phase=api_run.Phase.RETURNING,
+            step=run.status.step,
+            since=begun.since,
+            names=tuple(begun.pods),
+            pods=_judged_pods(observed, target.stable_of(observed), begun.pods),
+            live_since=begun.since,
+            deadline=recovery.deadline(begun).timestamp(),
+            slos=tuple(slo for slo in run.spec.judging.slos if slo.name in failed),
+            endpoint=run.spec.judging.endpoint,
+            served_name=run.spec.judging.model.served_name,
+        )
+
+    @classmethod
     def _expected(
         cls, namespace: str, observed: observation.Observation, run: observation.Run
     ) -> "Subject | None":
@@ -106,7 +139,8 @@ class Subject:
         stable = observed.revisions.get(here.stable or "") if here is not None else None
         if here is None or stable is None or not here.judged_slos or run.status.clock is None:
             return None
-        serving = [pod.name for pod in stable.pods if pod.ready and not pod.terminating][:PODS_MAX]
+        present = [pod for pod in stable.pods if pod.ready and not pod.terminating][:PODS_MAX]
+        serving = [pod.name for pod in present]
         steps = run.spec.judging.strategy.steps
         return cls(
             namespace=namespace,
@@ -118,6 +152,9 @@ class Subject:
             pods=(),
             baseline=_judged_pods(observed, here.stable, serving),
             share=steps[0].weight / 100 if steps else 1.0,
+            stable_since=min(
+                (pod.ready_time.timestamp() for pod in present if pod.ready_time is not None), default=None
+            ),
             wait_seconds=(steps[0].hold_seconds if steps else here.strategy.bake_seconds)
             + here.strategy.deadlines.inconclusive_seconds,
             slos=tuple(run.spec.judging.slos),

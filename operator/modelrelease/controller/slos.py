@@ -1,17 +1,16 @@
 """Asks the installation's Prometheus servers what an SLO of a run says."""
 
 import datetime
-import decimal
 import functools
 from collections.abc import Callable, Iterable, Sequence
 
 from modelrelease.api import reasons, verdict
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.controller import comparing, expecting, judging
+from modelrelease.controller import comparing, expecting, judging, looking_back
 from modelrelease.core import observation
 from modelrelease.prometheus import clients, series, slis, sources, targets
-from modelrelease.slo import arms, burn, objectives, state
+from modelrelease.slo import arms, burn, state
 from modelrelease.slo import observation as slo_observation
 
 
@@ -58,7 +57,7 @@ class PrometheusJudge:
                 message=problem.message,
                 observed_time=now,
             )
-        objective = objective_of(slo)
+        objective = series.objective_of(slo)
         observe = functools.partial(
             slis.observe,
             self._clients.named(slo.source),
@@ -69,7 +68,7 @@ class PrometheusJudge:
         )
 
         async def of(pods: Sequence[targets.JudgedPod], since: float, until: float) -> comparing.Observed:
-            return await observe(pods=pods, live_since=since, now=until)
+            return await observe(pods=pods, live_since=since, now=until, present=now.timestamp())
 
         if subject.phase is api_run.Phase.CHECKING:
             return await expecting.before_traffic(objective, of, subject, now)
@@ -109,23 +108,9 @@ class PrometheusJudge:
             bad=judged.bad,
             observed_time=now,
             state=judged.state,
+            looks=looking_back.looks(objective, known, seen, beside, judged.state, until=until),
             feasibility=expecting.feasibility_of(objective, judged, beside, subject, until),
         )
-
-
-def objective_of(slo: api_spec.Slo) -> objectives.Objective:
-    """Return what a declared SLO asks for."""
-    threshold = series.threshold_milliseconds(slo)
-    wording = series.wording(slo)
-    return objectives.Objective(
-        name=slo.name,
-        kind=objectives.Kind.AVAILABILITY if threshold is None else objectives.Kind.LATENCY,
-        objective_percent=decimal.Decimal(slo.objective),
-        threshold_seconds=None if threshold is None else threshold / 1000,
-        minimum_requests=slo.minimum_requests,
-        events=wording.events,
-        wrong=wording.wrong,
-    )
 
 
 def _path(subject: judging.Subject, slo: api_spec.Slo) -> str:

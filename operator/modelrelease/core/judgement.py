@@ -8,7 +8,7 @@ from modelrelease.api import checks as api_checks
 from modelrelease.api import reasons, verdict
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.core import attempts, comparison, infeasible, observation, portions, references
+from modelrelease.core import attempts, chronicle, comparison, infeasible, observation, portions, references
 from modelrelease.core import verdict as core_verdict
 from modelrelease.core.situation import Situation
 
@@ -240,7 +240,8 @@ def _gates(here: Situation, check: api_checks.Check) -> bool:
 
 def latest_slos(here: Situation) -> list[api_run.SloStatus]:
     """Return every objective's last judgement: this turn's, else the persisted one."""
-    fresh = {slo.name: slo for slo in here.observed.slos}
+    recorded = {slo.name: slo for slo in here.status.slos}
+    fresh = {slo.name: chronicle.with_looks(recorded.get(slo.name), slo) for slo in here.observed.slos}
     checking = here.status.phase is api_run.Phase.CHECKING
     known = {slo.name: slo for slo in here.status.slos if checking or slo.reason != reasons.NOT_LIVE}
     return [

@@ -18,7 +18,7 @@ from typing import Any
 from modelrelease.api import reasons
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.core import artifacts, judgement, observation, pods, target
+from modelrelease.core import artifacts, chronicle, judgement, observation, pods, recovery, target
 from modelrelease.core.situation import Situation
 
 Phase = api_run.Phase
@@ -47,7 +47,11 @@ def transition(observed: observation.Observation, now: datetime.datetime) -> Nex
     if following is None:
         return None
     return following.model_copy(
-        update={"updated_time": here.now, "start_time": here.status.start_time or here.now}
+        update={
+            "updated_time": here.now,
+            "start_time": here.status.start_time or here.now,
+            "phases": chronicle.phases(here, following),
+        }
     )
 
 
@@ -255,6 +259,9 @@ def _enter(here: Situation, phase: api_run.Phase, step: int = 0, **update: Any) 
 def _queued(here: Situation) -> Next:
     if here.observed.exposed_by or here.observed.traffic.selects is observation.Selects.FOREIGN:
         return None
+    if here.observed.traffic.selects is observation.Selects.OFFERED and here.stable is not None:
+        # Stable takes the Service over first: until then no share of its users can be given to anybody.
+        return None
     if here.canary_replicas < 1 or here.replicas < 1:
         return None
     if here.run.spec.mode is Mode.RELOAD and not here.crosses_space:
@@ -361,7 +368,8 @@ def _words(here: Situation) -> list[str]:
 def _returning(here: Situation) -> Next:
     back = here.stable is None or (here.pinned_to(here.stable) and here.stable_pods.ready >= 1)
     if here.status.clock is None:
-        return _enter(here, Phase.RETURNING, here.status.step) if back else None
+        again = recovery.begun(here) if back else None
+        return _enter(here, Phase.RETURNING, here.status.step, recovery=again) if back else None
     if not back or (here.candidate_pods.present and not here.status.keep_pods):
         return None
     return here.status.model_copy(update={"phase": Phase.DONE, "clock": None, "completion_time": here.now})

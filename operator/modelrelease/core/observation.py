@@ -118,6 +118,8 @@ class Selects(enum.StrEnum):
     WIDENED = "Widened"
     FOREIGN = "Foreign"
     """A Service of this name exists that is not ours."""
+    OFFERED = "Offered"
+    """It is given to the release to be taken over, and still selects what it did before."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -216,7 +218,11 @@ class Observation:
     """Of the active run's checks."""
     slos: tuple[api_run.SloStatus, ...] = ()
     """Judged for this turn; empty outside Holding."""
+    recovery: tuple[api_run.SloStatus, ...] = ()
+    """Judged of stable for this turn, after a return that an objective has caused."""
     exposed_by: tuple[str, ...] = ()
     """Foreign Services whose selectors match the candidate's pods."""
+    offer_problem: str = ""
+    """Why a Service that is offered can't be taken over."""
     config_drift: tuple[str, ...] = ()
     """Secrets that the template refers to and that changed since the revision was stored."""

@@ -10,6 +10,7 @@ from typing import Final
 from modelrelease.api import constants, reasons, status, verdict
 from modelrelease.api import run as api_run
 from modelrelease.core import observation, story, target, traffic
+from modelrelease.core import override as core_override
 from modelrelease.core import verdict as core_verdict
 from modelrelease.core.situation import Situation
 
@@ -115,7 +116,7 @@ def _paused(observed: observation.Observation, told: story.Story) -> Said:
 
 def _overridden(observed: observation.Observation) -> Said:
     """Whether a person's word weighs more than the operator's, for a revision that matters now."""
-    override, here = observed.release.override, _in_play(observed)
+    override, here = observed.release.override, core_override.in_play(observed)
     found: list[tuple[str, str]] = []
     if override.pinned is not None:
         found.append((reasons.PINNED, f"Pinned to {override.pinned.revision}: {override.pinned.reason}"))
@@ -150,19 +151,9 @@ def _flag(observed: observation.Observation) -> str:
     return reasons.PAUSED if observed.release.override.paused is not None else ""
 
 
-def _in_play(observed: observation.Observation) -> set[str]:
-    run, desired = target.active_run(observed), observed.release.desired
-    names = [
-        target.stable_of(observed),
-        run.spec.revision if run is not None else None,
-        desired.revision if desired is not None else None,
-    ]
-    return {name for name in names if name is not None}
-
-
 def _domain(observed: observation.Observation, now: datetime.datetime) -> list[Said]:
     """Return the conditions that are there only while they are True."""
-    found: list[Said] = []
+    found = _recovery(observed)
     if observed.config_drift:
         message = reasons.config_drift(observed.config_drift)
         found.append(("ConfigDrift", TRUE, reasons.CONFIG_DRIFT, message))
@@ -185,6 +176,15 @@ def _domain(observed: observation.Observation, now: datetime.datetime) -> list[S
         message = reasons.weight_rounded(weight, here.split.attained_weight, here.replicas)
         found.append(("WeightRounded", TRUE, reasons.WEIGHT_ROUNDED, message))
     return found
+
+
+def _recovery(observed: observation.Observation) -> list[Said]:
+    """Return what the newest run's return has cured."""
+    recovery = observed.runs[-1].status.recovery if observed.runs else None
+    if recovery is None or recovery.verdict in {None, api_run.RecoveryVerdict.UNDECIDED}:
+        return []
+    said = str(recovery.verdict)
+    return [(said, TRUE, said, recovery.message)]
 
 
 def _splitting(here: Situation) -> bool:

@@ -100,6 +100,8 @@ def _settled(observed: observation.Observation, now: datetime.datetime) -> Story
     if wanted.revision is None:
         return _moving(Shown.PENDING, reasons.RUN_STARTED, "The first run is about to start.")
     if wanted.revision == stable:
+        if observed.traffic.selects is observation.Selects.OFFERED:
+            return _moving(Shown.PENDING, reasons.ADOPTING, served_by(observed))
         return Story(Shown.STABLE, Motion.SETTLED, reasons.SERVING_STABLE, served_by(observed))
     paused = observed.release.override.paused
     if paused is not None:
@@ -179,6 +181,10 @@ def check_failed(status: api_run.CheckStatus) -> str:
 def served_by(observed: observation.Observation) -> str:
     """Tell which revision users reach."""
     traffic, ready = observed.traffic, serving_pods(observed)
+    if traffic.selects is observation.Selects.OFFERED:
+        stable = observed.revisions.get(target.stable_of(observed) or "")
+        there = sum(pod.ready for pod in stable.pods) if stable is not None else 0
+        return reasons.adopting(observed.release.name, there, observed.release.replicas)
     if not ready:
         return "Nothing serves: no pod that users could reach is Ready."
     if traffic.selects is observation.Selects.PINNED:
@@ -198,7 +204,10 @@ def serving_pods(observed: observation.Observation) -> dict[str, int]:
 
 
 def name_conflict(observed: observation.Observation) -> Problem | None:
-    """Return that the Service's name is somebody else's."""
+    """Return that the Service's name is somebody else's, or that it can't be taken over as it is offered."""
+    if observed.offer_problem:
+        said = reasons.not_adoptable(observed.release.name, observed.offer_problem)
+        return Problem(reasons.NAME_CONFLICT, said)
     if observed.traffic.selects is not observation.Selects.FOREIGN:
         return None
     return Problem(reasons.NAME_CONFLICT, reasons.name_conflict(observed.release.name))

@@ -18,7 +18,7 @@ def wanted_of(observed: observation.Observation, now: datetime.datetime) -> want
     marks = _marks(observed)
     if here is None or here.candidate == target.stable_of(observed):
         return _settled(observed, marks)
-    traffic = _traffic(here)
+    traffic = _taken_over(observed, _traffic(here))
     return wanted.Wanted(
         traffic=traffic,
         targets=_targets(here),
@@ -43,9 +43,9 @@ def _settled(observed: observation.Observation, marks: tuple[wanted.Mark, ...]) 
             marks=marks,
         )
     if stable is None:
-        return wanted.Wanted(traffic=Traffic(Selects.NOTHING), targets={}, marks=marks)
+        return wanted.Wanted(traffic=_taken_over(observed, Traffic(Selects.NOTHING)), targets={}, marks=marks)
     return wanted.Wanted(
-        traffic=_never_empty(observed, stable),
+        traffic=_taken_over(observed, _never_empty(observed, stable)),
         targets={stable: observed.release.replicas},
         order=(stable,),
         protected=(stable,),
@@ -53,11 +53,25 @@ def _settled(observed: observation.Observation, marks: tuple[wanted.Mark, ...]) 
     )
 
 
+def _taken_over(observed: observation.Observation, traffic: Traffic) -> Traffic:
+    """Take a Service that is offered over in one write, once what is selected can serve all its users."""
+    if observed.traffic.selects is not Selects.OFFERED:
+        return traffic
+    ready = sum(
+        pod.ready
+        for known in observed.revisions.values()
+        if traffic.selects is Selects.WIDENED or traffic == Traffic(Selects.PINNED, known.name)
+        for pod in known.pods
+    )
+    enough = ready >= max(1, observed.release.replicas) and not observed.offer_problem
+    return traffic if enough else observed.traffic
+
+
 def _never_empty(observed: observation.Observation, revision: str) -> Traffic:
     """Pin to the revision, unless that would leave the Ready pods that users reach now for none at all."""
     now = observed.traffic
     ready = {name: any(pod.ready for pod in known.pods) for name, known in observed.revisions.items()}
-    if ready.get(revision, False) or now.selects in {Selects.NOTHING, Selects.FOREIGN}:
+    if ready.get(revision, False) or now.selects in {Selects.NOTHING, Selects.FOREIGN, Selects.OFFERED}:
         return Traffic(Selects.PINNED, revision)
     reached = any(ready.values()) if now.selects is Selects.WIDENED else ready.get(now.revision, False)
     return now if reached else Traffic(Selects.PINNED, revision)

@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Iterator
 
 from modelrelease.api import run as api_run
-from modelrelease.core import judgement, observation, pods, retention, target
+from modelrelease.core import judgement, observation, pods, recovery, retention, target
 from modelrelease.core.situation import Situation
 
 Phase = api_run.Phase
@@ -16,10 +16,19 @@ def wake_time(observed: observation.Observation, now: datetime.datetime) -> date
     A deadline that is already past but held (paused, policy Hold) asks for no turn of its own.
     """
     here = Situation.of(observed, now)
+    moments = list(_returned_moments(observed))
     if here is None:
         due = target.next_run(observed, now)
-        return due.at if isinstance(due, retention.RetryDecision) else None
-    return min((moment for moment in _moments(here) if moment > here.now), default=None)
+        moments += [due.at] if isinstance(due, retention.RetryDecision) and due.at is not None else []
+    else:
+        moments += [moment for moment in _moments(here) if moment > here.now]
+    return min((moment for moment in moments if here is None or moment > here.now), default=None)
+
+
+def _returned_moments(observed: observation.Observation) -> Iterator[datetime.datetime]:
+    run = recovery.open_in(observed)
+    if run is not None and run.status.recovery is not None:
+        yield recovery.deadline(run.status.recovery)
 
 
 def _moments(here: Situation) -> Iterator[datetime.datetime]:
