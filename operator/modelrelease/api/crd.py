@@ -192,13 +192,13 @@ def _object(description: str, spec_schema: Schema, status_schema: Schema) -> Sch
 
 def release_schema() -> Schema:
     """Return the schema of a ModelRelease."""
-    return _with_rules(
-        _object(
-            "The declared state of one model service, and how it is released.",
-            structural(spec.ReleaseSpec, defaults=True),
-            structural(status.ReleaseStatus, defaults=False),
-        )
+    schema = _object(
+        "The declared state of one model service, and how it is released.",
+        structural(spec.ReleaseSpec, defaults=True),
+        structural(status.ReleaseStatus, defaults=False),
     )
+    schema["properties"]["status"]["default"] = {"observedGeneration": status.UNSEEN}
+    return _with_rules(schema)
 
 
 def run_schema() -> Schema:

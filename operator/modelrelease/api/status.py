@@ -14,6 +14,10 @@ MESSAGE_LENGTH_MAX: Final = 1024
 Generation = Annotated[int, pydantic.Field(ge=0, le=9_007_199_254_740_991)]
 """A ``metadata.generation``: int64, bounded by what a JSON number says exactly."""
 
+UNSEEN: Final = -1
+"""What the API server says for the operator that has not looked yet: without it, tools that follow kstatus
+would take a release that was created a moment ago for one that is done."""
+
 
 class ConditionStatus(enum.StrEnum):
     """Whether a condition holds."""
@@ -62,7 +66,8 @@ class HistoryEntry(base.ApiModel):
 class ReleaseStatus(base.ApiModel):
     """A pure function of the run, the stored revisions and the children."""
 
-    observed_generation: Generation = 0
+    observed_generation: Annotated[int, pydantic.Field(ge=UNSEEN, le=9_007_199_254_740_991)] = 0
+    """The spec that all of this is about; -1 until the operator has looked."""
     conditions: Annotated[list[Condition], base.ListMap(("type",)), pydantic.Field(max_length=16)] = []
     phase: Annotated[str, pydantic.Field(max_length=32)] = ""
     """For people: derived from the conditions and the run."""
