@@ -14,6 +14,7 @@ SLOW_FOLDERS = {
     "simulation": 300,
     "integration": 300,
     "e2e": 900,
+    "argocd": 900,
 }  # marker of the same name: limit in seconds
 
 # Each run searches anew and prints what reproduces a failure; CI's runs are all the same.

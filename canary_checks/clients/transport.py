@@ -20,7 +20,7 @@ import httpx
 
 from canary_checks import failure
 from canary_checks import vocabulary as v
-from canary_checks.clients import client, waiting
+from canary_checks.clients import client, parent, waiting
 
 Read = TypeVar("Read")
 
@@ -144,6 +144,7 @@ class Transport:
         self._next_start = 0.0
         self._trace = hashlib.sha256(f"{run} {endpoint}".encode()).hexdigest()[:32]
         self._spans = itertools.count(1)
+        self._parent = parent.header()
         self._http = httpx.AsyncClient(
             # A probe goes to the pod itself, never through a proxy of the environment.
             trust_env=False,
@@ -273,7 +274,8 @@ class Transport:
 
     async def _exchange(self, question: _Question) -> Reply:
         url = question.url
-        headers = dict(question.headers) | {v.TRACE_HEADER: f"00-{self._trace}-{next(self._spans):016x}-01"}
+        trace = self._parent or f"00-{self._trace}-{next(self._spans):016x}-01"
+        headers = dict(question.headers) | {v.TRACE_HEADER: trace}
         # One that binds requests to a backend would hide the others.
         self._http.cookies.clear()
         try:

@@ -14,6 +14,7 @@ from pydantic import alias_generators
 
 from canary_checks import failure, inputs
 from canary_checks import vocabulary as v
+from canary_checks.clients import parent
 from canary_checks.trace import values
 
 TOKEN_VARIABLE: Final = "MODELRELEASE_PROBE_TOKEN"
@@ -111,6 +112,7 @@ class TraceClient:
                 "accept-encoding": "identity",
                 "authorization": f"Bearer {token}",
                 v.PROBE_HEADER: run,
+                **({v.TRACE_HEADER: parented} if (parented := parent.header()) is not None else {}),
             },
         )
 

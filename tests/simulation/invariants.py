@@ -12,7 +12,7 @@ import pydantic
 from modelrelease.api import run as api_run
 from modelrelease.api import status as api_status
 from modelrelease.cluster import api
-from tests.simulation import faults, kubernetes, nodes, oracle, settling, transitions
+from tests.simulation import faults, kubernetes, nodes, oracle, settling, tools, transitions
 from tests.simulation.people import NAME, USER
 from tests.simulation.view import OPERATOR, View, phase_of, revision_of
 
@@ -147,6 +147,7 @@ class Checker:
         said = {entry.type: entry.status.value for entry in status.conditions}
         if said.get("Reconciling") == said.get("Stalled") == "True":
             yield f"Reconciling and Stalled at once: {status.message}"
+        yield from tools.problems(write.new)
 
     def _run(self, write: kubernetes.Write) -> Iterator[str]:
         if write.event == "ADDED":

@@ -4,13 +4,13 @@ import asyncio
 import dataclasses
 import random
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from modelrelease.api import verdict
 from modelrelease.checks import jobs, results
 from modelrelease.cluster import api, cache, observe, resolve
-from modelrelease.controller import judging, loop, turn
+from modelrelease.controller import exposition, judging, loop, turn
 from tests.simulation import faults, invariants, kubernetes, nodes, oracle, people, script, view, virtual
 
 CALM_SECONDS: Final = 2000.0
@@ -48,10 +48,15 @@ class World:
     ----------
     life
         What happens.
+    more
+        Further fields of each operator's shell, given its API; traces observe its turns, too.
     """
 
-    def __init__(self, life: script.Life) -> None:
+    def __init__(
+        self, life: script.Life, more: Callable[["World", api.Api], Mapping[str, Any]] | None = None
+    ) -> None:
         self.life = life
+        self._more = more
         self.server = kubernetes.Server(asyncio.get_running_loop().time)
         weather = nodes.Weather(capacity=life.setup["capacity"], job_fault=life.setup["jobFault"])
         self.nodes = nodes.Nodes(self.server, life.seed, weather)
@@ -102,6 +107,7 @@ class World:
 
         caches = cache.Caches(port, sleep=clock.sleep, monotonic=clock.monotonic, changed=changed)
         observer = observe.Observer(port, caches, resolve.Resolver(port, "registry/checks:1"), results.read)
+        more = self._more(self, port) if self._more is not None else {}
         turns = turn.Turns(
             turn.Shell(
                 port=port,
@@ -110,9 +116,11 @@ class World:
                 unknown_source=self.oracle.unknown_source,
                 checks=jobs.Settings(image="registry/checks:1"),
                 report=self,
+                **more,
             )
         )
-        operator = loop.Operator(turns, clock=clock, chance=chance, observer=self)
+        watching = more.get("traces") or self
+        operator = loop.Operator(turns, clock=clock, chance=chance, observer=watching)
         following = asyncio.create_task(caches.run())
         try:
             await caches.wait_synced()
@@ -155,7 +163,19 @@ class World:
     def presented(self, key: loop.Key, phase: str) -> None:
         """Note nothing."""
 
+    def overridden(self, key: loop.Key, kinds: Mapping[str, int]) -> None:
+        """Note nothing."""
+
+    def stands(self, key: loop.Key, said: exposition.Standing) -> None:
+        """Note nothing."""
+
     def verdicts(self, kind: str, counted: Mapping[verdict.Verdict, int]) -> None:
+        """Note nothing."""
+
+    def ended(self, outcome: str, reason: str) -> None:
+        """Note nothing."""
+
+    def blamed(self, cause: str, confidence: str) -> None:
         """Note nothing."""
 
     # --- The life ------------------------------------------------------------------------------------------

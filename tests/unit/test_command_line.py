@@ -16,10 +16,10 @@ def names(root: typer.Typer) -> set[str]:
     return set(typer.main.get_command(root).commands)  # type: ignore[attr-defined]
 
 
-def test_the_console_script_has_the_commands_of_the_checks_and_two_of_its_own():
+def test_the_console_script_has_the_commands_of_the_checks_and_three_of_its_own():
     registered = commands.load()
     assert registered.broken == {}
-    assert names(commands.build(registered)) == names(app.build()) | {"alerts", "simulate"}
+    assert names(commands.build(registered)) == names(app.build()) | {"alerts", "notify", "simulate"}
 
 
 def test_a_command_that_cannot_be_imported_takes_no_other_with_it(capsys, monkeypatch):

@@ -21,7 +21,7 @@ from modelrelease.checks import (
     subjects,
     volumes,
 )
-from modelrelease.core import portions, references
+from modelrelease.core import portions, references, traceparent
 
 CONTAINER: Final = "check"
 ROLE_CHECK: Final = "check"
@@ -50,6 +50,8 @@ class Settings:
     image_pull_policy: str = "IfNotPresent"
     torch_image: str = ""
     """Of checks that run a model themselves; where there is none, the usual image says what is missing."""
+    traced: bool = False
+    """Whether probes tell the model servers which trace they are of."""
 
 
 def render(subject: subjects.Subject, against: subjects.Opponents, settings: Settings) -> Object:
@@ -153,6 +155,19 @@ def _foreign(entries: Mapping[str, str]) -> dict[str, str]:
 
 
 def _container(
+    subject: subjects.Subject, against: subjects.Opponents, settings: Settings, mounts: Sequence[Object]
+) -> Object:
+    container = _untraced(subject, against, settings, mounts)
+    if not settings.traced:
+        return container
+    job = subjects.name(
+        subject.run.name, subject.check.name, subject.attempt, subject.pod.uid, subject.portion
+    )
+    parent = {"name": traceparent.VARIABLE, "value": traceparent.header(subject.run_uid, job)}
+    return container | {"env": [*container["env"], parent]}
+
+
+def _untraced(
     subject: subjects.Subject, against: subjects.Opponents, settings: Settings, mounts: Sequence[Object]
 ) -> Object:
     kind, inside = kinds.of(subject.check), subject.check.internals

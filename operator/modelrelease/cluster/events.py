@@ -73,9 +73,10 @@ def _cut(message: str) -> str:
     return message.encode()[: MESSAGE_MAX_BYTES - len(end.encode())].decode("utf-8", "ignore") + end
 
 
-async def publish(port: api.Api, obj: api.Object) -> None:
-    """Write an Event that may be there already."""
+async def publish(port: api.Api, obj: api.Object) -> bool:
+    """Write an Event that may be there already; return whether it was not."""
     try:
         await port.create(api.EVENT, obj)
     except api.AlreadyExists:
-        return
+        return False
+    return True

@@ -21,13 +21,19 @@ from modelrelease.controller import (
     judging,
     live_loads,
     loop,
+    noticing,
     settings,
     slos,
     telemetry,
+    tracing,
     turn,
 )
+from modelrelease.notifications import dispatch, sending
+from modelrelease.tracing import export
 
 STOP_SECONDS: Final = 5.0
+LAST_WORDS_SECONDS: Final = 8.0
+"""For notices that are under way when the operator is told to stop."""
 RETRY_SECONDS: Final = 3.0
 
 _log = logging.getLogger(__name__)
@@ -40,13 +46,35 @@ async def run(configured: settings.Settings) -> int:
     clock = clocks.SystemClock()
     metrics = telemetry.Telemetry(clock)
     port = client.KubernetesApi(
-        await client.configuration(kubeconfig()), clock.monotonic, count=metrics.request
+        await client.configuration(kubeconfig()), clock.monotonic, count=metrics.request, trimmed=cache.trim
     )
     judge = slos.PrometheusJudge(configured.prometheus, clock.monotonic)
     live = live_loads.LiveLoads(configured.prometheus, clock.monotonic)
+    people = dispatch.Dispatch(
+        configured.notifications,
+        send=sending.send,
+        monotonic=clock.monotonic,
+        sleep=clock.sleep,
+        count=metrics.notices,
+    )
+    spans = export.Exporter(configured.tracing)
+    traced = configured.tracing.on(os.environ)
+    traces = tracing.Traces(spans.send, port.now, metrics) if traced else None
     try:
-        return await _serve(configured, port, judge, live=live, metrics=metrics, clock=clock, stop=stop)
+        return await _serve(
+            configured,
+            port,
+            judge,
+            live=live,
+            people=people,
+            traces=traces,
+            metrics=metrics,
+            clock=clock,
+            stop=stop,
+        )
     finally:
+        await people.close(LAST_WORDS_SECONDS)
+        await asyncio.to_thread(spans.close, STOP_SECONDS)
         judge.close()
         live.close()
         await port.close()
@@ -66,6 +94,8 @@ async def _serve(
     judge: slos.PrometheusJudge,
     *,
     live: live_loads.LiveLoads,
+    people: dispatch.Dispatch,
+    traces: tracing.Traces | None,
     metrics: telemetry.Telemetry,
     clock: clocks.Clock,
     stop: asyncio.Event,
@@ -98,13 +128,25 @@ async def _serve(
                 judge, clock=clock, interval_seconds=configured.intervals.judging_seconds
             ),
             unknown_source=judge.unknown_source,
-            checks=jobs.Settings(image=configured.checks_image, torch_image=configured.checks_torch_image),
+            checks=jobs.Settings(
+                image=configured.checks_image,
+                torch_image=configured.checks_torch_image,
+                traced=traces is not None,
+            ),
             report=metrics,
+            traces=traces,
             live=live,
+            notify=noticing.to(configured.notifications, people.tell)
+            if configured.notifications.targets
+            else None,
         )
     )
     operator = loop.Operator(
-        turns, clock=clock, chance=chance, observer=metrics, pacing=configured.intervals.pacing()
+        turns,
+        clock=clock,
+        chance=chance,
+        observer=traces or metrics,
+        pacing=configured.intervals.pacing(),
     )
     synced = asyncio.Event()
     watched = health.Health(operator, synced.is_set, metrics, clock)

@@ -11,7 +11,9 @@ from pydantic import alias_generators
 
 from modelrelease.api import base
 from modelrelease.controller import loop
+from modelrelease.notifications import settings as notify_settings
 from modelrelease.prometheus import sources
+from modelrelease.tracing import settings as trace_settings
 
 PATH_VARIABLE: Final = "MODELRELEASE_CONFIG"
 PATH_DEFAULT: Final = Path("/etc/modelrelease/config.yaml")
@@ -72,6 +74,10 @@ class Settings(_Section):
     intervals: Intervals = Intervals()
     prometheus: sources.Sources = sources.Sources()
     """The Prometheus servers that releases may name."""
+    notifications: notify_settings.Notifications = notify_settings.Notifications()
+    """Whom the operator tells of transitions."""
+    tracing: trace_settings.Tracing = trace_settings.Tracing()
+    """Where it sends the spans of runs."""
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
@@ -98,7 +104,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise SettingsError(problems) from error
-    if (missing := found.prometheus.missing()) is not None:
+    missing = found.prometheus.missing() or found.notifications.missing()
+    if missing is not None:
         raise SettingsError(missing)
     return found
 

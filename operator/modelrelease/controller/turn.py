@@ -20,8 +20,18 @@ from modelrelease.api import spec as api_spec
 from modelrelease.api import status as api_status
 from modelrelease.checks import jobs
 from modelrelease.cluster import act, api, events, observe
-from modelrelease.controller import announcing, checking, decision, judging, live_loads, loop
-from modelrelease.core import observation, presentation, retention, target, wake
+from modelrelease.controller import (
+    announcing,
+    checking,
+    decision,
+    exposition,
+    judging,
+    live_loads,
+    loop,
+    noticing,
+    tracing,
+)
+from modelrelease.core import observation, override, presentation, retention, target, wake
 
 REFUSALS: Final = (api.Invalid, api.Forbidden, act.NameTaken)
 """What trying again alone does not cure: people have to see it."""
@@ -37,8 +47,24 @@ class Report(Protocol):
         """Note the phase that people see."""
         ...
 
+    def overridden(self, key: loop.Key, kinds: Mapping[str, int]) -> None:
+        """Note how many words of people count, by kind."""
+        ...
+
+    def stands(self, key: loop.Key, said: exposition.Standing) -> None:
+        """Note traffic, replicas, checks and objectives of a release."""
+        ...
+
     def verdicts(self, kind: str, counted: Mapping[verdict.Verdict, int]) -> None:
         """Count verdicts that a run has recorded."""
+        ...
+
+    def ended(self, outcome: str, reason: str) -> None:
+        """Count a run that has ended."""
+        ...
+
+    def blamed(self, cause: str, confidence: str) -> None:
+        """Count a cause that a failure of a check was blamed on."""
         ...
 
 
@@ -55,6 +81,10 @@ class Shell:
     report: Report
     live: live_loads.LiveLoads | None = None
     """Tells what users ask stable, and what GPUs do; without it every load is replayed as declared."""
+    notify: noticing.Notify | None = None
+    """Tells people; it neither waits nor fails."""
+    traces: tracing.Traces | None = None
+    """Tells the traces of runs."""
 
 
 class Turns:
@@ -63,10 +93,13 @@ class Turns:
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
         self._port = shell.port
+        self._met: set[str] = set()
+        """Releases that had a turn of this operator."""
 
     def forget(self, key: loop.Key) -> None:
         """Drop the judgements of a release that is gone."""
         self._shell.judging.forget(key)
+        self._met.discard(key.uid)
 
     async def take(self, key: loop.Key, wake_up: Callable[[], None]) -> loop.Requeue:
         """Take one turn.
@@ -88,8 +121,12 @@ class Turns:
 
     async def _take(self, key: loop.Key, wake_up: Callable[[], None]) -> loop.Requeue:
         look, observed, decided = await self._decide(key, fresh=False)
+        await self._meet(key, look, observed)
         if decided.writes:
+            del look, observed, decided  # large, and of no use while everything is read again
             look, observed, decided = await self._decide(key, fresh=True)
+            if self._shell.traces is not None:
+                self._shell.traces.writes(key, look, target.active_run(observed))
         refusal: api.ApiError | None = None
         try:
             if await self._transition(key, look, observed, decided):
@@ -132,8 +169,14 @@ class Turns:
         if problem is not None:
             release = dataclasses.replace(release, desired=None, problem=problem)
         subject = judging.Subject.of(key.namespace, observed)
-        slos = self._shell.judging.newest(key, subject)
-        return dataclasses.replace(observed, release=release, slos=slos)
+        judged = self._shell.judging.newest(key, subject)
+        recovering = subject is not None and subject.recovering
+        return dataclasses.replace(
+            observed,
+            release=release,
+            slos=() if recovering else judged,
+            recovery=judged if recovering else (),
+        )
 
     async def _transition(
         self,
@@ -158,6 +201,12 @@ class Turns:
             await act.mark(port, look, mark)
         if decided.traffic_differs:
             await act.set_traffic(port, look, decided.wanted.traffic)
+            return True
+        settled = decided.returned
+        if settled is not None:
+            await act.write_run_status(port, look, settled.run.name, settled.status)
+            event = announcing.recovery(look.objects.owner, settled, port.now())
+            await self._publish(look, event, settled.run, settled.status)
             return True
         return False
 
@@ -216,9 +265,13 @@ class Turns:
         now = self._port.now()
         status = presentation.present(observed, now, previous)
         self._shell.report.presented(key, status.phase)
-        await self._publish(announcing.stalled(look.objects.owner, previous, status, now))
+        self._shell.report.overridden(key, override.counted(observed))
+        self._shell.report.stands(key, exposition.standing(observed, status))
+        stalled = announcing.stalled(look.objects.owner, previous, status, now)
+        await self._publish(look, stalled, tell=status.phase not in announcing.TOLD)
+        await self._publish(look, announcing.asked(look.objects.owner, previous, status, now))
         for said in announcing.overrides(look.objects.owner, previous, status, now):
-            await self._publish(said)
+            await self._publish(look, said)
         dumped = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         await act.write_release_status(self._port, look, dumped)
 
@@ -260,16 +313,46 @@ class Turns:
             known = {said.name: said.verdict for said in before}
             new = [s.verdict for s in after if s.verdict is not None and s.verdict is not known.get(s.name)]
             self._shell.report.verdicts(kind, collections.Counter(new))
-        await self._publish(announcing.transition(look.objects.owner, run, status, self._port.now()))
+        for cause, confidence in exposition.causes(run.status, status):
+            self._shell.report.blamed(cause, confidence)
+        for outcome, reason in exposition.ends(run.status, status):
+            self._shell.report.ended(outcome, reason)
+        if self._shell.traces is not None:
+            self._shell.traces.transition(look, run, status, self._port.now())
+        said = look.observation.release.override
+        event = announcing.transition(look.objects.owner, run, status, self._port.now(), said)
+        await self._publish(look, event, run, status)
 
-    async def _publish(self, event: api.Object | None) -> None:
-        """Write an Event, at best: it decides nothing."""
+    async def _meet(self, key: loop.Key, look: observe.Look, observed: observation.Observation) -> None:
+        """Announce what an operator that was killed has left unsaid, in the first turn of a release."""
+        if key.uid in self._met:
+            return
+        self._met.add(key.uid)
+        run = next(reversed(observed.runs), None)
+        if run is not None:
+            said = observed.release.override
+            event = announcing.again(look.objects.owner, run, self._port.now(), said)
+            await self._publish(look, event, run, run.status)
+
+    async def _publish(
+        self,
+        look: observe.Look,
+        event: api.Object | None,
+        run: observation.Run | None = None,
+        status: api_run.RunStatus | None = None,
+        *,
+        tell: bool = True,
+    ) -> None:
+        """Write an Event, at best: it decides nothing. Whoever writes it first also tells people."""
         if event is None:
             return
+        first = True
         try:
-            await events.publish(self._port, event)
+            first = await events.publish(self._port, event)
         except api.ApiError as error:
             _log.warning("Event %s is lost: %s", event["reason"], error)
+        if first and tell and self._shell.notify is not None:
+            self._shell.notify(look.objects.release, event, run, status)
 
 
 def _previous(look: observe.Look) -> api_status.ReleaseStatus:

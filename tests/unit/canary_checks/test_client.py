@@ -18,7 +18,7 @@ import pytest
 from canary_checks import failure, inputs, operation
 from canary_checks import vocabulary as v
 from canary_checks.clients import client as clients
-from canary_checks.clients import connect, transport, waiting
+from canary_checks.clients import connect, parent, transport, waiting
 from tests.unit.canary_checks import toy_server
 
 GENTLE = transport.Limits(backoff_seconds=0.001)
@@ -66,6 +66,34 @@ async def test_a_request_says_that_it_is_a_probe_and_what_it_wants():
     assert toy.headers[1]["traceparent"].split("-")[1] == trace
     assert toy.headers[1]["traceparent"].split("-")[2] != span
     assert (client.sent, client.failed, client.retried) == (2, 0, 0)
+
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+async def test_requests_are_children_of_the_span_that_the_process_is_given(monkeypatch):
+    monkeypatch.setenv("TRACEPARENT", PARENT)
+    with toy_server.serving() as toy:
+        async with client_of(toy.url) as client:
+            for text in ("a cat", "a dog"):
+                await client.embed([inputs.Text(text)])
+    assert [h["traceparent"] for h in toy.headers] == [PARENT, PARENT]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "nonsense",
+        PARENT.upper(),
+        "ff" + PARENT[2:],
+        PARENT[:-3],
+        f"00-{'0' * 32}{PARENT[35:]}",
+        PARENT + "\n",
+    ],
+)
+def test_a_malformed_parent_is_ignored(said):
+    assert parent.header({"TRACEPARENT": said}) is None
 
 
 async def test_rows_come_in_the_order_of_their_index():

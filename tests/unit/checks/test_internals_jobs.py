@@ -1,23 +1,18 @@
 """A check that runs the model itself: its Job, what it is told, and which record it is compared with."""
 
 import json
-import pathlib
-import re
 from typing import Any
 
 import pytest
-import yaml
 
 from canary_checks import request as check_request
 from canary_checks import vocabulary
 from canary_checks.internals import metric
 from modelrelease.api import checks as api_checks
 from modelrelease.api import internals as insides
-from modelrelease.api import lint
 from modelrelease.api import run as api_run
 from modelrelease.checks import jobs, kinds, subjects
 from modelrelease.core import observation, portions, references
-from tests.unit.api import rule_cases
 from tests.unit.checks import given
 
 PVC = {"uri": "pvc://models/tiny/2026.11.2", "digest": given.DIGEST}
@@ -251,16 +246,6 @@ def test_a_set_of_other_prompts_is_another_question():
 def test_nobody_elses_record_is_taken_for_its_own():
     assert compared(run(), terms(), check="posters") == []
     assert compared(run(), "") == []
-
-
-# --- What people read ---------------------------------------------------------------------------------------
-
-
-def test_the_page_shows_what_is_valid():
-    text = (pathlib.Path(__file__).parents[3] / "docs" / "checks" / "internals.md").read_text()
-    (block,) = [one for one in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "internals:" in one]
-    found = lint.lint(rule_cases.release(yaml.safe_load(block)))
-    assert [one for one in found if one.severity is lint.Severity.ERROR] == []
 
 
 # --- The table of kinds -------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from modelrelease.api import endpoint as api_endpoint
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
 from modelrelease.checks import jobs, question, subjects
-from modelrelease.core import observation, references
+from modelrelease.core import observation, references, traceparent
 from tests.unit.checks import given
 
 
@@ -351,3 +351,19 @@ def test_files_of_the_contract_are_the_verifiers_and_not_the_checks():
 def test_a_pair_is_judged_by_the_worse_class(one: str, other: str | None, worse: str):
     numeric = api_spec.NumericClass
     assert question.worse(numeric(one), numeric(other) if other else None) is numeric(worse)
+
+
+@pytest.mark.parametrize("name", ["contract", "parity"])
+def test_a_probe_is_told_its_span_only_where_traces_are_kept(name: str):
+    subject = given.subject(name)
+    rendered = [
+        jobs.render(subject, subjects.Opponents(), jobs.Settings("checks:1", traced=traced))
+        for traced in (False, True)
+    ]
+    (quiet,), (told,) = (job["spec"]["template"]["spec"]["containers"] for job in rendered)
+    parent = {
+        "name": "TRACEPARENT",
+        "value": traceparent.header(given.RUN_UID, rendered[1]["metadata"]["name"]),
+    }
+    assert told == quiet | {"env": [*quiet["env"], parent]}
+    assert "TRACEPARENT" not in json.dumps(quiet)

@@ -92,6 +92,22 @@ async def test_metrics_tell_turns_phases_and_verdicts(parts: Parts, clock: Any):
     assert 'name="a"' not in (await parts.get("/metrics"))[1]
 
 
+async def test_a_word_of_a_person_is_a_series_as_long_as_it_counts(parts: Parts, clock: Any):
+    parts.operator.start("1", "ns", "a")
+    await clock.advance(1)
+    key = loop.Key("1", "ns", "a")
+    parts.metrics.overridden(key, {"forced": 1, "waiver": 2})
+    text = (await parts.get("/metrics"))[1]
+    assert 'modelrelease_override{kind="forced",name="a",namespace="ns"} 1.0' in text
+    assert 'modelrelease_override{kind="waiver",name="a",namespace="ns"} 2.0' in text
+    parts.metrics.overridden(key, {"waiver": 1})
+    text = (await parts.get("/metrics"))[1]
+    assert 'kind="forced"' not in text
+    assert 'modelrelease_override{kind="waiver",name="a",namespace="ns"} 1.0' in text
+    await parts.operator.shut_down()
+    assert 'kind="waiver"' not in (await parts.get("/metrics"))[1]
+
+
 def test_a_log_line_is_one_json_object():
     record = logging.LogRecord("x", logging.INFO, "", 0, "two\nlines of %s", ("text",), None)
     record.release = "ns/a"

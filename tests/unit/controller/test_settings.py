@@ -50,6 +50,12 @@ def test_the_environment_wins_over_the_file(tmp_path: Path):
         ("checksImage: c\nintervals: {resyncSeconds: .inf}", "resyncSeconds"),
         ("checksImage: c\nnamespaces: [Bad_Name]", "namespaces"),
         ("checksImage: c\nprometheus: {sources: [{name: a, url: 'ftp://x'}]}", "prometheus.sources"),
+        ("checksImage: c\nnotifications: {targets: [{name: a, urlFile: u}]}", "notifications.targets"),
+        (
+            "checksImage: c\nnotifications: {targets: [{name: a, urlFile: /none/url}]}",
+            "target 'a' needs /none/url",
+        ),
+        ("checksImage: c\ntracing: {endpoint: 'collector:4318'}", "tracing.endpoint"),
         ("- checksImage", "mapping"),
         ("checksImage: {", "config.yaml"),
     ],
@@ -62,3 +68,17 @@ def test_a_setting_that_can_not_be_used_is_named(tmp_path: Path, text: str, said
 def test_a_named_file_must_exist(tmp_path: Path):
     with pytest.raises(settings.SettingsError, match="missing"):
         settings.load({"MODELRELEASE_CONFIG": str(tmp_path / "missing.yaml")})
+
+
+def test_targets_and_collector(tmp_path: Path):
+    (tmp_path / "chat").write_text("json://127.0.0.1", encoding="utf-8")
+    loaded = load(
+        tmp_path,
+        "checksImage: c\n"
+        f"notifications: {{targets: [{{name: chat, urlFile: {tmp_path}/chat, teams: [sre]}}]}}\n"
+        "tracing: {endpoint: 'http://collector:4318/'}",
+    )
+    assert loaded.notifications.targets[0].severities == ("page", "ticket", "info")
+    assert loaded.tracing.url() == "http://collector:4318/v1/traces"
+    quiet = load(tmp_path, "checksImage: c")
+    assert (quiet.notifications.targets, quiet.tracing.on({})) == ((), False)
