@@ -11,7 +11,7 @@ from typing import Any, Final
 from modelrelease.api import constants
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.cluster import api, facts, manifests, observe
+from modelrelease.cluster import adoption, api, facts, manifests, observe
 from modelrelease.core import observation, target, wanted
 from modelrelease.core import revision as revision_identity
 
@@ -154,10 +154,10 @@ def traffic_settled(look: observe.Look, traffic: observation.Traffic) -> bool:
     live = look.objects.service()
     if live is None:
         return traffic.selects is observation.Selects.NOTHING
-    if traffic.selects is observation.Selects.FOREIGN:
+    if traffic.selects in {observation.Selects.FOREIGN, observation.Selects.OFFERED}:
         return True
     owner = look.objects.owner
-    applied = manifests.service(owner, _service_settings(look, live), traffic)
+    applied = adoption.kept(manifests.service(owner, _service_settings(look, live), traffic), live)
     same_selector = live["spec"].get("selector") == applied["spec"]["selector"]
     return owner.owns(live) and same_selector and _contains(live, applied)
 
@@ -173,7 +173,8 @@ async def set_traffic(port: api.Api, look: observe.Look, traffic: observation.Tr
     live, owner = look.objects.service(), look.objects.owner
     if live is not None and not facts.is_own_service(owner, live):
         raise NameTaken(f"Service {owner.name} exists and is not this release's")
-    applied = manifests.service(owner, _service_settings(look, live), traffic)
+    taken = port.now() if live is not None and facts.is_offered(owner, live) else None
+    applied = adoption.kept(manifests.service(owner, _service_settings(look, live), traffic), live, taken)
     if live is not None:
         # Of this very object: a Service that somebody puts in its place in between is not ours.
         applied["metadata"]["uid"] = live["metadata"]["uid"]

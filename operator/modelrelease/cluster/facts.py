@@ -321,12 +321,19 @@ def traffic(owner: manifests.Owner, services: Iterable[Mapping[str, Any]]) -> ob
     known = selector == manifests.selector(owner.name, pinned)
     if known and pinned.revision != manifests.REVISION_NONE:
         return pinned
-    return observation.Traffic(observation.Selects.NOTHING)
+    # Owned by the release it was edited by hand; only labelled for it, it still sends users somewhere else.
+    given = not known and not owner.owns(live)
+    return observation.Traffic(observation.Selects.OFFERED if given else observation.Selects.NOTHING)
 
 
 def is_own_service(owner: manifests.Owner, service: Mapping[str, Any]) -> bool:
     """Return whether the Service is the release's: owned by it, or labelled for it and nobody's."""
     return service["metadata"]["name"] == owner.name and belongs(owner, service)
+
+
+def is_offered(owner: manifests.Owner, service: Mapping[str, Any]) -> bool:
+    """Return whether the Service is given to the release, and was not taken over yet."""
+    return traffic(owner, [service]).selects is observation.Selects.OFFERED
 
 
 def belongs(owner: manifests.Owner, obj: Mapping[str, Any]) -> bool:
@@ -357,7 +364,9 @@ def exposing_services(
     found = []
     for service in services:
         selector = (service.get("spec") or {}).get("selector") or {}
-        if not selector or is_own_service(owner, service):
+        # One that is offered selects by labels that are not the operator's yet.
+        ours = is_own_service(owner, service) and not is_offered(owner, service)
+        if not selector or ours:
             continue
         if any(all(pod.get(k) == v for k, v in selector.items()) for pod in pods):
             found.append(service["metadata"]["name"])
