@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import api_requests, latency, memory, numerics, table
+from benchmarks import api_requests, latency, memory, numerics, reports, table
 
 Rows = Iterable[table.Row]
 RELEASES: Final = 100
@@ -32,6 +32,7 @@ BENCHMARKS: Final = {
     ),
     "latency": Benchmark("Latency", lambda o: latency.measure(o.releases, o.batch), latency.NOTE),
     "peer": Benchmark("Peer: a bare Deployment", lambda o: latency.peer(o.releases, o.batch), latency.NOTE),
+    "report": Benchmark("Report of a large run", lambda _: reports.measure(), reports.NOTE),
     "memory": Benchmark("Memory of the operator", lambda o: memory.measure(o.releases), memory.NOTE),
 }
 DEFAULT: Final = tuple(name for name in BENCHMARKS if name != "peer")

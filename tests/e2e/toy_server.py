@@ -6,6 +6,7 @@ TAG            says which server this is; it changes nothing.
 MEANING        changes every vector, as another model does.
 GATED          comma-separated gates that are shut until `GET /open`: `ready`, `answers`.
 CRASH          the exit code of a server that can't start.
+DRAINS         seconds that it goes on after SIGTERM, telling every client to connect anew; 0 by default.
 """
 
 import hashlib
@@ -21,6 +22,7 @@ import time
 GATES = {name: threading.Event() for name in ("ready", "answers")}
 PROBED = []
 """Of each request of a check: when it came, seconds, and how many texts it asked about."""
+DRAINING = threading.Event()
 DIMENSIONS = 32
 
 
@@ -67,6 +69,8 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
+        if DRAINING.is_set():
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(content)
 
@@ -74,10 +78,15 @@ class Server(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def end(*_):
+    DRAINING.set()
+    threading.Timer(float(os.environ.get("DRAINS", "0")), os._exit, [0]).start()
+
+
 def main():
     if os.environ.get("CRASH"):
         sys.exit(int(os.environ["CRASH"]))
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGTERM, end)
     shut = os.environ.get("GATED", "").split(",")
     for name, gate in GATES.items():
         if name not in shut:

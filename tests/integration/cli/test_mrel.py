@@ -279,3 +279,16 @@ def test_wait_ends_when_the_release_does(person: Person):
     out, err = waiting.communicate(timeout=60)
     assert (waiting.returncode, err) == (0, "")
     assert "Stable" in out
+
+
+def test_a_rejection_is_taken_back_whoever_said_it(person: Person):
+    person.patch(
+        {"spec": {"override": {"rejected": [{"revision": STABLE, "reason": "INC-2"}]}}}, "kubectl-edit"
+    )
+    assert person.say("reject", "embedder", *WHY).returncode == 0
+    assert person.say("unreject", "embedder", CANDIDATE, *WHY).returncode == 0
+    assert [entry["revision"] for entry in person.override()["rejected"]] == [STABLE]
+    said = person.say("unreject", "embedder", *WHY)
+    assert said.returncode == 0, said.stderr
+    assert "Also set by kubectl-edit" in said.stdout
+    assert "rejected" not in person.override()

@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from modelrelease.cli.mrel import reading, saying
+from modelrelease.cli.mrel import adopting, completing, reading, reporting, saying
 
 HELP: Final = """What goes on with a model's release, and the words of people on call.
 
@@ -32,10 +32,12 @@ def build() -> typer.Typer:
         "explain": reading.explain,
         "diff": reading.diff,
         "lint": reading.lint,
+        "report": reporting.report,
     }
     say: dict[str, Callable[..., int]] = {
         "approve": saying.approve,
         "reject": saying.reject,
+        "unreject": saying.unreject,
         "rollback": saying.rollback,
         "retry": saying.retry,
         "force": saying.force,
@@ -45,7 +47,12 @@ def build() -> typer.Typer:
         "resume": saying.resume,
         "pin": saying.pin,
         "unpin": saying.unpin,
+        "adopt": adopting.adopt,
+        "completion": completing.completion,
     }
     for name, command in (look | say).items():
         app.command(name)(command)
+    # Whatever was typed is its argument, also what looks like an option.
+    typed = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    app.command(completing.ASKED, hidden=True, context_settings=typed)(completing.asked)
     return app

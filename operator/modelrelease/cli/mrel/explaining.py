@@ -24,6 +24,7 @@ _EVIDENCE_MAX: Final = 8 << 20
 _PASSING_MAX: Final = 4
 _WORST_MAX: Final = 5
 _CAUSES: Final = "docs/causes"
+_REASONS: Final = "docs/reasons"
 _UNKNOWN: Final = "Unknown"
 
 
@@ -268,6 +269,8 @@ def _next(release: objects.Release, run: observation.Run, diagnosis: Any, cause:
         found.append(f"what {cause} means and how it is cured: {_CAUSES}/{cause}.md")
     here = f"{release.name} -n {release.namespace}"
     status = run.status
+    if status.reason and status.outcome is not api_run.Outcome.PROMOTED:
+        found.append(f"what {status.reason} means and what to do: {_REASONS}/{status.reason}.md")
     if status.outcome is api_run.Outcome.ROLLED_BACK and status.failed:
         found.append(
             f"change it in Git, or, if the cause is outside of it: kubectl mrel retry {here} --reason …"

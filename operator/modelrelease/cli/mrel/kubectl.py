@@ -27,10 +27,13 @@ class Kubectl:
         What chooses the cluster and the namespace: ``--context``, ``-n``, ``--kubeconfig``.
     program
         kubectl's name or path.
+    seconds
+        How long the API server may take to answer.
     """
 
     options: tuple[str, ...] = ()
     program: str = "kubectl"
+    seconds: float = _CALL_SECONDS
     _children: set[subprocess.Popen[str]] = dataclasses.field(default_factory=set, init=False)
     _closed: bool = dataclasses.field(default=False, init=False)
 
@@ -42,6 +45,11 @@ class Kubectl:
     ) -> list[port.Object]:
         chosen = [*(("-l", selector) if selector else ()), *(("-A",) if everywhere else ())]
         return list(self._object("get", ",".join(kinds), "-o", "json", *chosen).get("items") or ())
+
+    def events(self, involved: str) -> list[port.Object]:
+        about = f"involvedObject.name={involved}"
+        found = self._object("get", port.EVENTS, "-o", "json", f"--field-selector={about}")
+        return list(found.get("items") or ())
 
     def apply(self, obj: Mapping[str, Any], manager: str, *, dry_run: bool = False) -> port.Object:
         # Somebody on call has the last word about a field that another manager set, such as an earlier pause.
@@ -105,15 +113,13 @@ class Kubectl:
             self._children.discard(process)
 
     def _object(self, *arguments: str, stdin: str | None = None) -> port.Object:
-        command = self._command(*arguments, f"--request-timeout={_CALL_SECONDS:.0f}s")
+        command = self._command(*arguments, f"--request-timeout={self.seconds:.0f}s")
         try:
             done = subprocess.run(  # noqa: S603 - kubectl, with a list of arguments
-                command, input=stdin, capture_output=True, text=True, timeout=2 * _CALL_SECONDS, check=False
+                command, input=stdin, capture_output=True, text=True, timeout=2 * self.seconds, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise port.Failed(
-                f"kubectl {arguments[0]} gave no answer in {2 * _CALL_SECONDS:.0f} s"
-            ) from error
+            raise port.Failed(f"kubectl {arguments[0]} gave no answer in {2 * self.seconds:.0f} s") from error
         except OSError as error:
             raise _no_kubectl(self.program, error) from error
         if done.returncode != 0:

@@ -167,7 +167,8 @@ def _attempt(release: objects.Release, run: observation.Run) -> Attempt:
         seconds=seconds,
         live=status.live_since is not None,
         message=status.message,
-        overrides=_words_about(release, run.spec.revision),
+        overrides=_words_about(release, run.spec.revision)
+        + _asked_about(release, run.spec.revision, run.spec.attempt),
     )
 
 
@@ -176,6 +177,8 @@ def _words_about(release: objects.Release, revision: str) -> tuple[str, ...]:
     said = []
     if override.forced is not None and override.forced.revision == revision:
         said.append(f"forced: {override.forced.reason}")
+    if override.pinned is not None and override.pinned.revision == revision:
+        said.append(f"pinned: {override.pinned.reason}")
     said += [f"rejected: {one.reason}" for one in override.rejected if one.revision == revision]
     said += [
         f"approved ({one.stage.value}): {one.reason}"
@@ -183,6 +186,19 @@ def _words_about(release: objects.Release, revision: str) -> tuple[str, ...]:
         if one.revision == revision
     ]
     said += [f"{one.check} waived: {one.reason}" for one in override.waivers if one.revision == revision]
+    if override.debug is not None and override.debug.revision == revision:
+        said.append(f"canary kept: {override.debug.reason}")
+    return tuple(said)
+
+
+def _asked_about(release: objects.Release, revision: str, attempt: int) -> tuple[str, ...]:
+    """Return what people have asked of this attempt."""
+    retry, cancelled = release.override.retry, release.override.cancelled
+    said = []
+    if retry is not None and (retry.revision, retry.attempt) == (revision, attempt):
+        said.append(f"retried: {retry.reason}")
+    if cancelled is not None and (cancelled.revision, cancelled.attempt) == (revision, attempt):
+        said.append(f"cancelled: {cancelled.reason}")
     return tuple(said)
 
 

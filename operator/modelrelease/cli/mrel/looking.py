@@ -2,12 +2,15 @@
 
 import concurrent.futures
 import datetime
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from modelrelease.cli.mrel import port
+from modelrelease.cli.mrel import clock, port
 
 _OPERATOR: Final = "app.kubernetes.io/name=modelrelease-operator"
+_AGAIN_SECONDS: Final = 30.0
+"""Whoever follows a release is told so soon that the operator is gone."""
 
 
 class Look:
@@ -32,11 +35,10 @@ class Look:
         self._release = self._pool.submit(cluster.get, port.RELEASES, name)
         label = f"modelrelease.dev/release={name}"
         self._parts = {kind: self._pool.submit(cluster.select, [kind], label) for kind in parts}
-        self._operator = (
-            self._pool.submit(cluster.select, [port.DEPLOYMENTS], _OPERATOR, everywhere=True)
-            if operator
-            else None
-        )
+        self._cluster = cluster
+        self._operator = self._pool.submit(self._operators) if operator else None
+        self._operators_now: list[port.Object] | None = None
+        self._asked = clock.monotonic()
 
     def release(self) -> port.Object:
         """Return the release."""
@@ -54,13 +56,29 @@ class Look:
             return None
 
     def operator_down_seconds(self, now: datetime.datetime) -> float:
-        """Return for how long the operator has had no Ready pod; 0 where it has, or where nobody may know."""
-        try:
-            found = self._operator.result() if self._operator is not None else []
-        except port.Failed:
+        """Return for how long the operator has had no Ready pod; 0 where it has, or where nobody may know.
+
+        It is asked again from time to time, beside whoever follows the release.
+        """
+        if self._operator is None:
             return 0.0
-        down = [_down(obj, now) for obj in found]
+        if self._operators_now is None:
+            self._operators_now = self._operator.result()
+        if clock.monotonic() - self._asked > _AGAIN_SECONDS:
+            self._asked = clock.monotonic()
+            # A thread that Ctrl-C does not wait for.
+            threading.Thread(target=self._ask_again, daemon=True).start()
+        down = [_down(obj, now) for obj in self._operators_now]
         return min(down, default=0.0)
+
+    def _ask_again(self) -> None:
+        self._operators_now = self._operators()
+
+    def _operators(self) -> list[port.Object]:
+        try:
+            return self._cluster.select([port.DEPLOYMENTS], _OPERATOR, everywhere=True)
+        except port.Failed:
+            return []
 
 
 def _down(deployment: Mapping[str, Any], now: datetime.datetime) -> float:

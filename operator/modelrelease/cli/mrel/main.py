@@ -7,7 +7,7 @@ from typing import Final
 
 import typer
 
-from modelrelease.cli.mrel import commands, port, shell
+from modelrelease.cli.mrel import commands, completing, port, shell
 
 FAILED: Final = 1
 USAGE: Final = 64
@@ -35,8 +35,15 @@ def run(arguments: Sequence[str], here: shell.Shell | None = None) -> int:
     The exit code; never a traceback, which at 3 a.m. tells nobody anything.
     """
     here = here or shell.Shell()
+    completing.prepare()
     try:
-        code = commands.build()(list(arguments), prog_name="kubectl mrel", standalone_mode=False, obj=here)
+        code = commands.build()(
+            list(arguments),
+            prog_name="kubectl mrel",
+            standalone_mode=False,
+            obj=here,
+            complete_var=completing.VARIABLE,
+        )
     except port.Failed as error:
         here.complain(f"error: {error}")
         return FAILED

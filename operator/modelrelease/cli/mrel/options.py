@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from modelrelease.cli.mrel import completing
+
 
 class Form(enum.StrEnum):
     """What is printed."""
@@ -15,11 +17,22 @@ class Form(enum.StrEnum):
 
 _CLUSTER = "Cluster"
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The ModelRelease.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="The ModelRelease.",
+        show_default=False,
+        autocompletion=completing.releases,
+    ),
+]
 Revision = Annotated[
     str | None,
     typer.Argument(
-        metavar="[REVISION]", help="A revision, or the beginning of its name.", show_default=False
+        metavar="[REVISION]",
+        help="A revision, or the beginning of its name.",
+        show_default=False,
+        autocompletion=completing.revisions,
     ),
 ]
 Namespace = Annotated[

@@ -21,6 +21,8 @@ _KEYS: Final = {
 }
 """The lists of ``spec.override``, and what tells two entries of each apart."""
 _OPERATORS: Final = frozenset({constants.FIELD_MANAGER})
+_CLIENT_SIDE: Final = "f:kubectl.kubernetes.io/last-applied-configuration"
+"""The field that whoever applies on the client's side, as Argo CD does by default, leaves behind."""
 
 Override = Mapping[str, Any]
 
@@ -29,18 +31,18 @@ Override = Mapping[str, Any]
 class Edit:
     """One word of a person: a field of ``spec.override`` set, or taken away.
 
-    ``value`` is the object, of a list the one entry; None takes the field away.
+    ``value`` is the object, of a list the one entry; None takes the field away. With ``gone`` that one entry
+    of a list is taken away, and the others stay.
     """
 
     field: str
     value: Mapping[str, Any] | None
+    gone: bool = False
 
-    def fragment(self) -> dict[str, Any]:
-        """Return the part of the manifest that the edit sets, such as people write it."""
-        if self.value is None:
-            return {"spec": {"override": {self.field: None}}}
-        value: Any = [dict(self.value)] if self.field in _KEYS else dict(self.value)
-        return {"spec": {"override": {self.field: value}}}
+    @property
+    def removes(self) -> bool:
+        """Whether something is taken away."""
+        return self.value is None or self.gone
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class Written:
     """How an edit is to be written."""
 
     applied: Mapping[str, Any] | None
-    """For server-side apply; None where that would leave the field to another manager that owns it too."""
+    """For server-side apply; None where that would leave the field to another manager that owns it too, or
+    take over the rest of the object."""
     operations: tuple[Mapping[str, Any], ...] = ()
     """Instead of it: a JSON patch."""
     others: tuple[str, ...] = ()
@@ -67,11 +70,15 @@ def write(obj: Mapping[str, Any], edits: Sequence[Edit]) -> Written:
     """
     live = (obj.get("spec") or {}).get("override") or {}
     managed = obj["metadata"].get("managedFields") or ()
-    removed = [edit.field for edit in edits if edit.value is None]
+    removed = [edit.field for edit in edits if edit.removes]
     others = owners(managed, [edit.field for edit in edits])
-    if any(field in live and owners(managed, [field]) for field in removed):
+    stays = any(field in live and owners(managed, [field]) for field in removed)
+    if stays or not _may_apply(managed):
         version = {"op": "test", "path": "/metadata/resourceVersion", "value": _version(obj)}
-        return Written(None, (version, *_patch(live, edits)), others)
+        # A patch can't add to what is not there.
+        there = "override" in (obj.get("spec") or {})
+        room = () if there else ({"op": "add", "path": "/spec/override", "value": {}},)
+        return Written(None, (version, *room, *_patch(live, edits)), others)
     mine = owned(live, managed)
     for edit in edits:
         mine = _edited(mine, edit)
@@ -109,7 +116,9 @@ def _edited(override: Override, edit: Edit) -> dict[str, Any]:
     keys = _KEYS[edit.field]
     value = edit.value
     kept = [entry for entry in changed.get(edit.field) or () if any(entry[key] != value[key] for key in keys)]
-    changed[edit.field] = [*kept, dict(value)]
+    changed[edit.field] = kept if edit.gone else [*kept, dict(value)]
+    if not changed[edit.field]:
+        del changed[edit.field]
     return changed
 
 
@@ -121,7 +130,7 @@ def _patch(live: Override, edits: Sequence[Edit]) -> tuple[Mapping[str, Any], ..
     operations: list[Mapping[str, Any]] = []
     for edit in edits:
         path = f"/spec/override/{edit.field}"
-        if edit.value is not None:
+        if edit.field in result:
             operations.append({"op": "add", "path": path, "value": result[edit.field]})
         elif edit.field in live:
             operations.append({"op": "remove", "path": path})
@@ -129,6 +138,24 @@ def _patch(live: Override, edits: Sequence[Edit]) -> tuple[Mapping[str, Any], ..
 
 
 # --- Who owns what ------------------------------------------------------------------------------------------
+
+
+def _may_apply(managed: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether ``kubectl apply --server-side`` may be used.
+
+    Of an object that somebody applies on the client's side, it makes all fields its own manager's, to migrate
+    it: the next apply, which names the override alone, would take them all away.
+    """
+    for entry in managed:
+        fields = entry.get("fieldsV1") or {}
+        applied = entry.get("operation") == "Apply"
+        annotations = (fields.get("f:metadata") or {}).get("f:annotations") or {}
+        if not applied and _CLIENT_SIDE in annotations:
+            return False
+        named = set(fields.get("f:spec") or {}) - {"f:override", "."}
+        if applied and entry.get("manager") == MANAGER and named:
+            return False
+    return True
 
 
 def owned(live: Override, managed: Sequence[Mapping[str, Any]], manager: str = MANAGER) -> dict[str, Any]:

@@ -125,6 +125,27 @@ def _returns(run: observation.Run, stable: str) -> str:
     return f"All traffic goes back to {stable}, whose pods are warm: one write to one Service."
 
 
+def unreject(known: Known, revision: str | None, why: str) -> Plan:
+    """Let a revision be tried again that a person has rejected."""
+    rejected = {entry.revision: entry.reason for entry in known.release.override.rejected}
+    if not rejected:
+        raise port.Failed(f"no revision of {known.release.name} is rejected")
+    if revision is None and len(rejected) > 1:
+        raise port.Failed(f"{', '.join(sorted(rejected))} are rejected: name one of them")
+    name = objects.chosen(revision, rejected) if revision else next(iter(rejected))
+    says = [
+        reasons.sentence(
+            f"Will take back the rejection of {name} ({why}), whose reason was: {rejected[name]}"
+        ),
+        "If the spec wants it, it is tried again: without checks where it was promoted before and has not "
+        "failed since (rollbackWindow), else by every check. A remembered Fail stays: retry it, too.",
+    ]
+    if name == known.stable:
+        says.insert(1, f"{name} is still stable: the return to what was promoted before it ends.")
+    edit = override.Edit("rejected", {"revision": name}, gone=True)
+    return Plan(tuple(says), (edit,))
+
+
 def rollback(known: Known, why: str) -> Plan:
     """Take back what users get now."""
     active = known.active

@@ -14,7 +14,10 @@ RUNS: Final = f"{constants.RUN_PLURAL}.{constants.VERSION}.{constants.GROUP}"
 REVISIONS: Final = "controllerrevisions.apps"
 PODS: Final = "pods"
 CONFIG_MAPS: Final = "configmaps"
+EVENTS: Final = "events"
 DEPLOYMENTS: Final = "deployments.apps"
+SERVICES: Final = "services"
+AUTOSCALERS: Final = "horizontalpodautoscalers.autoscaling"
 
 
 class Failed(Exception):
@@ -53,6 +56,9 @@ class Cluster(Protocol):
 
     def select(self, kinds: Sequence[str], selector: str = "", *, everywhere: bool = False) -> list[Object]:
         """Return the objects of some kinds that bear these labels, in one namespace or in all of them."""
+
+    def events(self, involved: str) -> list[Object]:
+        """Return the Events about the object of this name."""
 
     def apply(self, obj: Mapping[str, Any], manager: str, *, dry_run: bool = False) -> Object:
         """Apply an object server-side and return it as it is then; the manager's fields become these."""

@@ -1,6 +1,7 @@
 """The verbs that only look: status, list, history, explain, diff, lint."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -11,6 +12,7 @@ from modelrelease.cli.mrel import clock, options, port, shell
 
 if TYPE_CHECKING:
     from canary_checks import result
+    from modelrelease.cli.mrel import looking
 
 STOPPED: Final = 1
 """Exit code of ``status --wait`` as of ``kubectl rollout status``, and of ``lint`` for a wrong manifest."""
@@ -52,7 +54,7 @@ def status(
     if wait or watch:
         parts = {port.RUNS: found.part(port.RUNS), **({port.PODS: pods} if pods is not None else {})}
         limit = timeout if wait else 0
-        return _follow(here, cluster, release, parts, timeout=limit, output=output, wait=wait)
+        return _follow(here, cluster, found, parts, timeout=limit, output=output, wait=wait)
     view = standing.standing(
         objects.release(release),
         objects.runs(found.part(port.RUNS)),
@@ -70,7 +72,7 @@ def status(
 def _follow(
     here: shell.Shell,
     cluster: port.Cluster,
-    release: port.Object,
+    look: "looking.Look",
     parts: Mapping[str, Sequence[port.Object]],
     *,
     timeout: float,
@@ -80,7 +82,8 @@ def _follow(
     """Show every change; with ``wait`` until the release is there, or will not be."""
     from modelrelease.cli.mrel import drawing, objects, standing, watching  # noqa: PLC0415 - as above
 
-    began, name = clock.monotonic(), release["metadata"]["name"]
+    began, release = clock.monotonic(), look.release()
+    name = release["metadata"]["name"]
     try:
         with drawing.canvas(here, output.value if output is not None else "") as canvas:
             for known in watching.follow(cluster, release, parts, objects.selector(name)):
@@ -90,7 +93,8 @@ def _follow(
                     return STOPPED
                 pods = objects.pods(known.objects(port.PODS)) if port.PODS in parts else None
                 runs = objects.runs(known.objects(port.RUNS))
-                view = standing.standing(read, runs, pods, here.now())
+                down = look.operator_down_seconds(here.now())
+                view = standing.standing(read, runs, pods, here.now(), operator_down_seconds=down)
                 canvas.draw(view, here.now(), known.lost)
                 reached = standing.awaited(read)
                 if wait and reached is not standing.Waits.GOES_ON:
@@ -266,13 +270,35 @@ def lint(
             help="Also ask for owner, runbook, model card, golden set, objectives and pinned images.",
         ),
     ] = False,
+    rps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rps",
+            metavar="[OPERATION=]N",
+            help="Requests per second of the release: which faults show, and when a Pass is reached.",
+            show_default=False,
+        ),
+    ] = None,
+    prometheus: Annotated[
+        str | None,
+        typer.Option(
+            "--prometheus", metavar="URL", help="Ask it whether objectives find data.", show_default=False
+        ),
+    ] = None,
     output: options.Output = None,
 ) -> int:
-    """Say, offline, what the API server would refuse, what will go wrong, what the operator would do."""
+    """Say, offline, what is refused, what will go wrong, what the operator would do, what a Pass costs."""
     here = _shell(ctx)
-    from modelrelease.cli.mrel import linting  # noqa: PLC0415 - `--help` reads nothing
+    from modelrelease.cli.mrel import feasible, linting  # noqa: PLC0415 - `--help` reads nothing
 
-    found = [entry for path in linting.files(paths) for entry in linting.linted(path, production=production)]
+    without_data = None
+    if prometheus is not None:
+        from modelrelease.cli.mrel import asking  # noqa: PLC0415 - the client of a server, for who asks one
+
+        server, now = asking.source(prometheus), here.now().timestamp()
+        without_data = functools.partial(asking.without_data, server, now)
+    asked = linting.Asked(production, feasible.rates(rps or ()), without_data)
+    found = [entry for path in linting.files(paths) for entry in linting.linted(path, asked)]
     if not found:
         raise port.Failed("no ModelRelease in there")
     if output is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from modelrelease.cli.mrel import options, port, shell
+from modelrelease.cli.mrel import completing, options, port, shell
 
 if TYPE_CHECKING:
     from modelrelease.cli.mrel import override, plan
@@ -59,7 +59,7 @@ def carry_out(call: Call, planner: Planner) -> int:
     """
     from modelrelease.cli.mrel import override, plan  # noqa: PLC0415 - `--help` says nothing to anybody
 
-    obj, known = _known(call)
+    obj, known, silent = _known(call)
     planned = planner(known)
     written = override.write(obj, planned.edits)
     told = plan.show(planned, written, known.release.namespace, known.release.name)
@@ -67,7 +67,7 @@ def carry_out(call: Call, planner: Planner) -> int:
         call.shell.err.write(told.text(call.shell.width))
     else:
         call.shell.print(told)
-    if not call.dry_run and not _agreed(call, planned.type_to_go_on):
+    if not call.dry_run and not agreed(call, planned.type_to_go_on):
         call.shell.complain("Nothing was written.")
         return ABORTED
     result = _write(call, obj, written, planned.edits)
@@ -77,25 +77,42 @@ def carry_out(call: Call, planner: Planner) -> int:
     else:
         verb = "The API server would take it; nothing was written." if call.dry_run else _written(known)
         call.shell.write(f"{verb}\n")
+    if silent:
+        call.shell.complain(_silence(known, silent))
     return 0
+
+
+def _silence(known: "plan.Known", seconds: float) -> str:
+    from modelrelease.cli.mrel import words  # noqa: PLC0415 - as above
+
+    release = known.release
+    return (
+        f"note: the operator has not answered for {words.duration(seconds)}: nothing comes of this before it "
+        f"is back. Serving is not affected; kubectl mrel status {release.name} -n {release.namespace} shows "
+        "the two commands that give users stable back by hand."
+    )
 
 
 def _written(known: "plan.Known") -> str:
     return f"Written. Watch it: kubectl mrel status {known.release.name} -n {known.release.namespace} -w"
 
 
-def _known(call: Call) -> tuple[port.Object, "plan.Known"]:
+def _known(call: Call) -> tuple[port.Object, "plan.Known", float]:
+    """Return the release, all that is known of it, and for how long the operator has been silent."""
     from modelrelease.cli.mrel import looking  # noqa: PLC0415 - as above
 
-    found = looking.Look(call.cluster, call.name, [port.RUNS, port.REVISIONS])
+    found = looking.Look(call.cluster, call.name, [port.RUNS, port.REVISIONS], operator=True)
     from modelrelease.cli.mrel import objects, plan  # noqa: PLC0415 - while kubectl is on its way
 
     obj = found.release()
     stored = objects.stored(found.allowed(port.REVISIONS) or ())
-    return obj, plan.Known(objects.release(obj), objects.runs(found.part(port.RUNS)), stored)
+    known = plan.Known(objects.release(obj), objects.runs(found.part(port.RUNS)), stored)
+    now = call.shell.now()
+    silent = max(known.release.silent_for(now), found.operator_down_seconds(now))
+    return obj, known, silent if silent > objects.SILENT_SECONDS else 0.0
 
 
-def _agreed(call: Call, word: str) -> bool:
+def agreed(call: Call, word: str) -> bool:
     """Ask once; without anybody to ask, refuse rather than guess."""
     if call.yes:
         return True
@@ -217,7 +234,12 @@ def pin(
     ctx: typer.Context,
     name: options.Name,
     revision: Annotated[
-        str, typer.Argument(metavar="REVISION", help="The revision, or the beginning of its name.")
+        str,
+        typer.Argument(
+            metavar="REVISION",
+            help="The revision, or the beginning of its name.",
+            autocompletion=completing.revisions,
+        ),
     ],
     *,
     reason: options.Reason,
@@ -275,6 +297,7 @@ def reason_of(text: str) -> str:
 
 
 reject = _plain("reject", "Never serve a revision: the candidate, or the one that is named.")
+unreject = _plain("unreject", "Take back a rejection: the revision may be tried again.")
 retry = _plain("retry", "Try the candidate once more, although it failed.")
 force = _plain("force", "Promote a revision, whatever its verdicts say.")
 rollback = _whole("rollback", "Take back what users get now, and serve what was promoted before it.")

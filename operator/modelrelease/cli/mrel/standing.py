@@ -127,7 +127,10 @@ def awaited(release: objects.Release) -> Waits:
         return Waits.GOES_ON
     if release.is_true("Stalled"):
         return Waits.STOPPED
-    if release.is_true("Reconciling") or release.is_true("Paused"):
+    overridden = release.condition("Overridden")
+    # Whoever has paused or pinned decides when what the spec asks for is tried.
+    pinned = overridden is not None and overridden.reason == reasons.PINNED
+    if release.is_true("Reconciling") or release.is_true("Paused") or pinned:
         return Waits.GOES_ON
     return Waits.RELEASED if release.is_true("Ready") else Waits.GOES_ON
 
@@ -353,10 +356,11 @@ def by_hand(release: objects.Release) -> tuple[str, ...]:
 
 def _notices(release: objects.Release, pods: Sequence[observation.Pod] | None) -> tuple[str, ...]:
     found = []
-    if release.behind:
+    seen = release.status.observed_generation
+    if release.behind and seen > 0:
         found.append(
-            f"The operator has seen generation {release.status.observed_generation}; the spec is at "
-            f"{release.generation}, so what stands here may be about the one before."
+            f"The operator has seen generation {seen}; the spec is at {release.generation}, so what stands "
+            "here may be about the one before."
         )
     if release.unknown:
         found.append(

@@ -19,6 +19,9 @@ _KINDS = {
     port.PODS: "Pod",
     port.CONFIG_MAPS: "ConfigMap",
     port.DEPLOYMENTS: "Deployment",
+    port.EVENTS: "Event",
+    port.SERVICES: "Service",
+    port.AUTOSCALERS: "HorizontalPodAutoscaler",
 }
 
 
@@ -54,6 +57,9 @@ class Recorded:
         self, kinds: Sequence[str], selector: str = "", *, everywhere: bool = False
     ) -> list[port.Object]:
         return [obj for kind in kinds for obj in self._of(kind)]
+
+    def events(self, involved: str) -> list[port.Object]:
+        return [obj for obj in self._of(port.EVENTS) if obj["involvedObject"]["name"] == involved]
 
     def apply(self, obj: Mapping[str, Any], manager: str, *, dry_run: bool = False) -> port.Object:
         if self.refusals:

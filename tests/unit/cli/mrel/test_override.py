@@ -86,3 +86,32 @@ def test_two_words_at_once():
     written = override.write(release({}), edits)
     assert written.applied is not None
     assert set(written.applied["spec"]["override"]) == {"rejected", "retry"}
+
+
+CLIENT_SIDE = {
+    "manager": "argocd-controller",
+    "operation": "Update",
+    "fieldsV1": {
+        "f:metadata": {"f:annotations": {"f:kubectl.kubernetes.io/last-applied-configuration": {}}},
+        "f:spec": {".": {}, "f:model": {}},
+    },
+}
+MIGRATED = {
+    "manager": override.MANAGER,
+    "operation": "Apply",
+    "fieldsV1": {"f:spec": {".": {}, "f:model": {}, "f:override": {"f:paused": {"f:reason": {}}}}},
+}
+
+
+@pytest.mark.parametrize("owner", [CLIENT_SIDE, MIGRATED], ids=["client-side", "migrated"])
+def test_the_rest_of_the_object_is_never_taken_over(owner: dict[str, Any]):
+    version = {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
+    written = override.write(release(None, owner), [rejecting(REJECTED)])
+    assert written.applied is None
+    assert written.operations == (
+        version,
+        {"op": "add", "path": "/spec/override", "value": {}},
+        {"op": "add", "path": "/spec/override/rejected", "value": [REJECTED]},
+    )
+    again = override.write(release({"paused": {"reason": "c"}}, owner), [override.Edit("paused", None)])
+    assert again.operations == (version, {"op": "remove", "path": "/spec/override/paused"})
