@@ -12,10 +12,8 @@ from hack.cluster.paths import DEFAULT_NAME, ClusterPaths, given_kubeconfig
 from hack.cluster.plans import Plan
 from hack.cluster.processes import Supervisor
 from hack.cluster.settings import Settings, load
-from hack.cluster.steps import Progress, StepError, report, run_steps
+from hack.cluster.steps import Progress, StepError, exit_status, run_steps
 from hack.cluster.teardown import Teardown
-
-INTERRUPTED = 130
 
 
 def say(text: str = "") -> None:
@@ -136,14 +134,7 @@ def dispatch(options: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    try:
-        return dispatch(parse(arguments))
-    except StepError as error:
-        report(error)
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; `up` goes on from here\n")
-        return INTERRUPTED
+    return exit_status(lambda: dispatch(parse(arguments)))
 
 
 if __name__ == "__main__":

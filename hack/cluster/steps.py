@@ -13,6 +13,7 @@ from typing import TextIO
 
 TAIL_LINES = 25
 HEARTBEAT_SECONDS = 15.0
+INTERRUPTED = 130
 
 
 class StepError(Exception):
@@ -106,6 +107,18 @@ def report(error: StepError, out: TextIO | None = None) -> None:
         stream.write("".join(f"    | {line}\n" for line in error.log.splitlines()))
     stream.write(f"error: {error}\nwhat to do: {error.hint}\n")
     stream.flush()
+
+
+def exit_status(action: Callable[[], int]) -> int:
+    """Do what a command line says; a failed step and Ctrl-C become their exit status."""
+    try:
+        return action()
+    except StepError as error:
+        report(error)
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; `up` goes on from here\n")
+        return INTERRUPTED
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:

@@ -1,0 +1,1 @@
+"""A real Argo CD beside the local cluster: built, started, tested against and ended."""

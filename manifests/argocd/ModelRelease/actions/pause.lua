@@ -1,0 +1,2 @@
+override.paused = { reason = why }
+return obj

@@ -1,0 +1,2 @@
+override.paused = nil
+return obj
