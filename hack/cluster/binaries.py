@@ -37,6 +37,8 @@ class Program:
         Packages that hold the version as Kubernetes' components do.
     gibibytes : float
         The disk space that the build takes, Go's build cache included.
+    module : str
+        The module's folder, where it holds several programs.
     """
 
     name: str
@@ -46,11 +48,12 @@ class Program:
     tags: str = ""
     stamps: tuple[str, ...] = ()
     gibibytes: float = 3.0
+    module: str = ""
 
     @property
     def folder(self) -> Path:
         """The module's folder."""
-        return MODULES / self.name
+        return MODULES / (self.module or self.name)
 
     def version(self) -> str:
         """Return the version that ``go.mod`` pins, or nothing for a program of our own."""

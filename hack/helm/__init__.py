@@ -1,0 +1,1 @@
+"""Helm, built from pinned modules, and what of the chart is generated."""
