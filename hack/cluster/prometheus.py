@@ -79,6 +79,8 @@ def configuration(paths: ClusterPaths) -> dict[str, Any]:
                 "job_name": job,
                 # Small servers forget to say which format they speak.
                 "fallback_scrape_protocol": "PrometheusText0.0.4",
+                # What the operator says of a release names the release's namespace, not the operator's.
+                "honor_labels": job == "pods",
                 "kubernetes_sd_configs": [discovery],
                 "relabel_configs": relabel,
             }
