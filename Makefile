@@ -21,7 +21,7 @@ CUDA   := $(shell sed '/^\#/d; s/^/--no-emit-package /' hack/images/infinity/not
 export PATH        := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: help demo test test-unit test-torch test-integration test-e2e lint format cluster cluster-down images crds bench bench-images bench-parity bench-replay bench-slo faults requirements clean
+.PHONY: help demo test test-unit test-torch test-integration test-e2e test-chart test-argocd lint format cluster cluster-down images operator docs crds chart dashboards krew bench bench-images bench-parity bench-replay bench-slo faults requirements clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-17s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,17 +44,26 @@ test-torch: $(READY) ## Inside small real models, with torch, diffusers and tran
 
 test-integration: $(READY) ## Against a real API server, which it starts
 	python -m hack.cluster up --control-plane
+	python -m hack.helm build
 	pytest -n 2 tests/integration $(ARGS)
 
 test-e2e: cluster images ## Against a real cluster with real pods, which it starts
 	pytest tests/e2e -m alone $(ARGS)
 	pytest tests/e2e -n 3 --dist worksteal -m "not alone" $(ARGS)
 
-lint: $(READY) ## Style, format, types, and that imports point one way
+test-chart: cluster images ## Install, upgrade and uninstall the chart under a release with traffic, on the real cluster
+	python -m hack.helm build
+	pytest -s tests/chart $(ARGS)
+
+test-argocd: cluster images ## Releases by commits alone, through the real Argo CD, which it builds and starts
+	python -m hack.argocd test -- $(ARGS)
+
+lint: $(READY) ## Style, format, types, that imports point one way, and that the documentation builds
 	ruff check
 	ruff format --check
 	mypy
 	lint-imports --no-logo
+	$(MAKE) docs
 
 format: $(READY) ## Let ruff format the code and sort its imports
 	ruff check --fix-only --select I
@@ -69,8 +78,23 @@ cluster-down: $(READY) ## Stop the local cluster
 images: $(READY) ## Build the images and push them to the local cluster's registry
 	python -m hack.images
 
+operator: $(READY) ## Install the operator of this checkout on the local cluster
+	python -m hack.sample
+
+docs: $(READY) ## Build the documentation as a site, strictly and without network, into build/site
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+
 crds: $(READY) ## Generate crds/ from the models
 	python -m modelrelease.api.crd crds/
+
+chart: $(READY) ## Generate the chart's README, and its schema of the operator's settings
+	python -m hack.helm generate
+
+dashboards: $(READY) ## Generate the Grafana dashboards (ARGS=--runtime=… for another model server)
+	python -m hack.dashboards $(ARGS)
+
+krew: $(READY) ## Build the kubectl plugin for Krew, with its manifest, in dist/krew (ARGS=--base-url=…)
+	python -m hack.krew $(ARGS)
 
 bench: $(READY) ## Measure, and write the results
 	python -m benchmarks $(ARGS)
