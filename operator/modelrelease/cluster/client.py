@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+from asyncio import sslproto
 from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from typing import Final
@@ -25,7 +26,10 @@ _LINE_BYTES: Final = 16 * 1024 * 1024
 _LOG_PIECE_BYTES: Final = 16 * 1024
 """The longest piece of a log line that containerd and CRI-O store."""
 _CALLS: Final = 16
-"""Most calls under way at once, beside the watches: asyncio keeps 256 KiB for each TLS connection."""
+"""Most calls under way at once, beside the watches."""
+
+# Bytes that asyncio keeps for each connection and asks for in each read: 256 KiB, of which a record fills 16.
+sslproto.SSLProtocol.max_size = 16 * 1024
 
 Count = Callable[[str, str, str], None]
 """Called once for each request with its verb, resource and result."""
@@ -83,6 +87,8 @@ class KubernetesApi:
         After this the server ends a watch, which then continues where it was.
     count
         Told about every request.
+    trimmed
+        Applied to each object of a list as its page arrives: the others are waited for with less in memory.
     """
 
     def __init__(
@@ -94,6 +100,7 @@ class KubernetesApi:
         inactivity_seconds: float = 90.0,
         watch_seconds: int = 300,
         count: Count = _uncounted,
+        trimmed: Callable[[api.Object], api.Object] = dict,
     ) -> None:
         self._client = kubernetes_client.ApiClient(configured)
         self._configured = configured
@@ -102,6 +109,7 @@ class KubernetesApi:
         self._inactivity = inactivity_seconds
         self._watch_seconds = watch_seconds
         self._count = count
+        self._trimmed = trimmed
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         """By whether they watch: watches stay open, and must not take the calls' connections."""
         self._server_time: tuple[datetime.datetime, float] | None = None
@@ -141,7 +149,8 @@ class KubernetesApi:
             answer = await self._object(_Request("list", kind, wire.path(kind, namespace), dict(query)))
             found, version, rest = wire.page(answer)
             # Objects in a list don't say what they are.
-            items += [{"apiVersion": kind.api_version, "kind": kind.kind, **obj} for obj in found]
+            said = {"apiVersion": kind.api_version, "kind": kind.kind}
+            items += [said | self._trimmed(obj) for obj in found]
             if not rest:
                 return items, version
             query["continue"] = rest

@@ -1,14 +1,20 @@
 """One look at a release: its objects, from the caches or read afresh, and the facts they amount to."""
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from modelrelease.api import constants, reasons
 from modelrelease.api import run as api_run
-from modelrelease.cluster import api, cache, facts, manifests, resolve
+from modelrelease.cluster import adoption, api, cache, facts, manifests, resolve
 from modelrelease.core import observation
+
+FRESH: Final = 4
+"""Fresh looks under way at once: they fill the connections, and more would only keep in memory what waits."""
+ROOM_SECONDS: Final = 5.0
+"""So long a look waits for others; then one that hangs keeps it no longer."""
 
 PartsReader = Callable[[observation.Run, str, api.Objects, api.Objects], Sequence[observation.CheckPart]]
 """Reads the results of a run's checks from its UID, its Jobs and their pods (:mod:`modelrelease.checks`)."""
@@ -24,7 +30,7 @@ class Objects:
     pods: api.Objects
     check_pods: api.Objects
     services: api.Objects
-    """Every Service of the namespace."""
+    """Those of the namespace that may send users to the release's pods."""
     runs: api.Objects
     jobs: api.Objects
     budgets: api.Objects
@@ -94,6 +100,7 @@ class Observer:
         self._caches = caches
         self._resolver = resolver
         self._read_parts = read_parts
+        self._room = asyncio.Semaphore(FRESH)
 
     async def observe(self, namespace: str, name: str, *, fresh: bool = False) -> Look:
         """Look at one release.
@@ -125,17 +132,39 @@ class Observer:
         if release is None:
             raise api.NotFound(f"ModelRelease {namespace}/{name} is not known", 404)
         children = {kind: self._caches[kind].list(namespace, name) for kind in _CHILDREN}
-        return _objects(release, children, self._caches[api.SERVICE].list(namespace))
+        return _objects(release, children, _exposing(self._caches[api.SERVICE].each(namespace), name))
 
     async def _fresh(self, namespace: str, name: str) -> Objects:
         selector = f"{constants.LABEL_RELEASE}={name}"
-        release, (services, _), lists = await asyncio.gather(
-            self._port.get(api.RELEASE, namespace, name),
-            self._port.list(api.SERVICE, namespace),
-            asyncio.gather(*(self._port.list(kind, namespace, selector) for kind in _CHILDREN)),
-        )
-        children = {kind: items for kind, (items, _) in zip(_CHILDREN, lists, strict=True)}
-        return _objects(release, children, services)
+        async with self._in_order():
+            release, services, lists = await asyncio.gather(
+                self._port.get(api.RELEASE, namespace, name),
+                self._services(namespace, name),
+                asyncio.gather(*(self._list(kind, namespace, selector) for kind in _CHILDREN)),
+            )
+        return _objects(release, dict(zip(_CHILDREN, lists, strict=True)), services)
+
+    @contextlib.asynccontextmanager
+    async def _in_order(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(ROOM_SECONDS):
+                await self._room.acquire()
+        except TimeoutError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            self._room.release()
+
+    async def _list(self, kind: api.Kind, namespace: str, selector: str) -> api.Objects:
+        """Return what the caches would tell: the turn keeps it through all its calls."""
+        objects, _ = await self._port.list(kind, namespace, selector)
+        return [cache.TRIMS[kind](obj) for obj in objects]
+
+    async def _services(self, namespace: str, release: str) -> api.Objects:
+        objects, _ = await self._port.list(api.SERVICE, namespace)
+        return _exposing(map(cache.trim_service, objects), release)
 
     def _observation(
         self, found: Objects, resolved: resolve.Resolved, pods: Sequence[observation.Pod]
@@ -156,6 +185,7 @@ class Observer:
             runs=runs,
             parts=self._parts(found, active),
             exposed_by=_exposed_by(found, resolved, active),
+            offer_problem=_offer_problem(found, resolved),
             config_drift=resolved.config_drift,
         )
 
@@ -176,6 +206,17 @@ _CHILDREN = (
     api.JOB,
     api.POD_DISRUPTION_BUDGET,
 )
+
+
+def _exposing(services: Iterable[api.Object], release: str) -> api.Objects:
+    """Return the release's own Service, and those that don't select the pods of another release only."""
+
+    def may(service: api.Object) -> bool:
+        selector = (service.get("spec") or {}).get("selector") or {}
+        other = selector.get(constants.LABEL_RELEASE, release) != release
+        return bool(service["metadata"]["name"] == release) or not other
+
+    return [service for service in services if may(service)]
 
 
 def _objects(release: api.Object, children: Mapping[api.Kind, api.Objects], services: api.Objects) -> Objects:
@@ -214,6 +255,14 @@ def _runs(objects: api.Objects) -> tuple[tuple[observation.Run, ...], str]:
         except facts.Unreadable as error:
             unreadable = str(error)
     return tuple(runs), unreadable
+
+
+def _offer_problem(found: Objects, resolved: resolve.Resolved) -> str:
+    """Return why the Service that is offered to the release can't be taken over."""
+    live = found.service()
+    if live is None or not facts.is_offered(found.owner, live):
+        return ""
+    return adoption.problem(live, resolved.service)
 
 
 def _exposed_by(

@@ -13,7 +13,8 @@ from modelrelease.api import spec as api_spec
 from modelrelease.cluster import api, artifacts, facts, manifests
 from modelrelease.core import observation, revision
 
-_REMEMBERED_MAX: Final = 4096
+_REMEMBERED_MAX: Final = 256
+"""Templates; what has been forgotten is asked for once more."""
 _KNOWN_FOR: Final = datetime.timedelta(seconds=30)
 """How old a ConfigMap may be in a turn that writes nothing."""
 _MESSAGE_MAX: Final = 512
@@ -67,7 +68,8 @@ class Resolver:
     def __init__(self, port: api.Api, checks_image: str) -> None:
         self._port = port
         self._checks_image = checks_image
-        self._validated: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self._validated: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        """By release, until its revision is stored: the digest of what was asked, and what was accepted."""
         self._read: dict[tuple[api.Kind, str, str], tuple[datetime.datetime, api.Object | None]] = {}
 
     async def resolve(
@@ -136,6 +138,7 @@ class Resolver:
         )
         resolved = Resolved(dataclasses.replace(live, desired=desired), spec.service)
         if known is not None:
+            self._validated.pop(owner.uid, None)
             data = stored[known]
             return dataclasses.replace(
                 resolved,
@@ -161,9 +164,10 @@ class Resolver:
 
         The defaults are stored with it: then a live template that differs was edited by hand.
         """
-        key = (owner.uid, revision.digest(rendered))
-        if key in self._validated:
-            return self._validated[key]
+        asked = revision.digest(rendered)
+        known, before = self._validated.get(owner.uid, ("", rendered))
+        if known == asked:
+            return before
         accepted: Mapping[str, Any] = rendered
         try:
             created = await self._port.create(
@@ -178,7 +182,7 @@ class Resolver:
             ) from error
         while len(self._validated) >= _REMEMBERED_MAX:
             del self._validated[next(iter(self._validated))]
-        self._validated[key] = accepted
+        self._validated[owner.uid] = (asked, accepted)
         return accepted
 
     async def _config_maps(
@@ -245,9 +249,12 @@ class Resolver:
         if kind == api.SECRET and obj is not None:
             # Salted by its name: equal Secrets of two namespaces do not show that they are equal.
             obj = {"digest": revision.digest([namespace, name, obj.get("data") or {}])}
-        while len(self._read) >= _REMEMBERED_MAX:
+        now = self._port.now()
+        # In the order in which they were read: ConfigMaps are large, and of no use when they are old.
+        self._read.pop(key, None)
+        while self._read and now - next(iter(self._read.values()))[0] >= _KNOWN_FOR:
             del self._read[next(iter(self._read))]
-        self._read[key] = (self._port.now(), obj)
+        self._read[key] = (now, obj)
         return obj
 
 
