@@ -4,6 +4,8 @@ import marshal
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from modelrelease.api import status
+
 Path = tuple[str, ...]
 
 _ATOMIC = frozenset({("spec", "selector"), ("spec", "template"), ("spec", "ports"), ("status",)})
@@ -162,4 +164,6 @@ def with_defaults(kind: str, obj: dict[str, Any]) -> dict[str, Any]:
         for container in pod["containers"]:
             for name, value in _CONTAINER_DEFAULTS.items():
                 container.setdefault(name, value)
+    if kind == "ModelRelease":
+        obj.setdefault("status", {"observedGeneration": status.UNSEEN})
     return obj

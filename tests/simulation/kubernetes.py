@@ -71,6 +71,8 @@ class Server:
         self._waiters: dict[str, list[asyncio.Future[bool]]] = {}
         self._owners: dict[str, fields.Owners] = {}
         self._digests: dict[str, bytes] = {}
+        self._unwritten: set[str] = set()
+        """Releases whose status is there by default alone: it is stored with the next write of anything."""
         self._epoch = 0
         self.deaf_until = -1e9
         """Until then watches stay open and silent."""
@@ -147,6 +149,8 @@ class Server:
             metadata["generation"] = 1
         if store:
             self._store(kind, key, None, obj)
+            if kind == "ModelRelease":
+                self._unwritten.add(metadata["uid"])
         return obj
 
     def replace(self, kind: str, obj: api.Object, *, anyway: bool = False) -> api.Object:
@@ -163,8 +167,9 @@ class Server:
         for field in ("labels", "annotations"):
             if not metadata.get(field, True):
                 del metadata[field]
-        if obj == old and not anyway:
+        if obj == old and not anyway and metadata["uid"] not in self._unwritten:
             return old
+        self._unwritten.discard(metadata["uid"])
         if _bumps_generation(kind, old, obj):
             metadata["generation"] = old["metadata"]["generation"] + 1
         self._store(kind, key, old, obj)
@@ -178,6 +183,7 @@ class Server:
         self.deletions += 1
         self._owners.pop(obj["metadata"]["uid"], None)
         self._digests.pop(obj["metadata"]["uid"], None)
+        self._unwritten.discard(obj["metadata"]["uid"])
         last = obj | {"metadata": obj["metadata"] | {"resourceVersion": str(self._bump())}}
         self._publish(Write("DELETED", kind, obj, last, self.actor))
 
