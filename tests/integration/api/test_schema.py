@@ -82,7 +82,7 @@ def full_status() -> status.ReleaseStatus:
 def test_status_is_written_apart_and_whole(releases: Objects) -> None:
     written = full_status().model_dump(mode="json", by_alias=True, exclude_none=True)
     created = releases.create(rule_cases.release() | {"status": written})
-    assert "status" not in created
+    assert created["status"] == {"observedGeneration": status.UNSEEN}
     stored = releases.set_status("minilm", written)
     assert stored["status"] == written
     assert stored["metadata"]["generation"] == created["metadata"]["generation"]
