@@ -33,11 +33,12 @@ def looks(
         return []
     found = []
     new = min(LOOKS_MAX, (judged.through - known.through) // judged.slice_seconds)
-    for back in reversed(range(new)):
+    for back in reversed(range(1, new)):
         now = until - back * judged.slice_seconds
         known = state.advance(known, seen, beside, objective.budget, now)
         found.append(_look(known))
-    return found
+    # What the judgement came to is the last look, and nearly always the only one.
+    return [*found, _look(judged)] if new > 0 else []
 
 
 def _look(counted: slo_state.SloState) -> slo_state.SloLook:
