@@ -4,9 +4,10 @@ import contextlib
 import http.server
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
+
+from tests.unit.canary_checks import services
 
 
 class Receiver:
@@ -38,14 +39,8 @@ def receiver(status: int = 200) -> Iterator[Receiver]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     made.port = server.server_address[1]
-    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    serving.start()
-    try:
+    with services.serving(server):
         yield made
-    finally:
-        server.shutdown()
-        serving.join()
-        server.server_close()
 
 
 @contextlib.contextmanager

@@ -2,12 +2,13 @@
 
 import contextlib
 import http.server
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
+
+from tests.unit.canary_checks import services
 
 
 class Collector:
@@ -53,12 +54,6 @@ def collecting() -> Iterator[Collector]:
             """Say nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.url = f"http://127.0.0.1:{server.server_address[1]}"
-    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    serving.start()
-    try:
+    with services.serving(server) as url:
+        made.url = url
         yield made
-    finally:
-        server.shutdown()
-        serving.join()
-        server.server_close()
