@@ -14,14 +14,9 @@ from hack.argocd.places import NAMESPACE, Places
 from hack.cluster.locks import lock
 from hack.cluster.paths import DEFAULT_NAME, ClusterPaths
 from hack.cluster.processes import Supervisor
-from hack.cluster.steps import exit_status, run_steps
+from hack.cluster.steps import exit_status, run_steps, say, say_status
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def say(text: str) -> None:
-    """Print a result on standard output; progress goes to standard error."""
-    sys.stdout.write(f"{text}\n")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -57,15 +52,11 @@ def down(places: Places) -> None:
 
 def status(places: Places) -> int:
     """Print what runs; the result is 0 if all of it does."""
-    supervisor = Supervisor(places)
-    names = supervisor.names()
-    for name in names:
-        say(f"{name:26} {'running' if supervisor.alive(name) else 'ENDED: run `up`'}")
-    if not names:
-        say("not up")
-        return 1
-    _reach(places)
-    return 0 if all(map(supervisor.alive, names)) else 1
+    running = Supervisor(places).status()
+    code = say_status(running)
+    if running:
+        _reach(places)
+    return code
 
 
 def _reach(places: Places) -> None:

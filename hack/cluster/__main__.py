@@ -12,13 +12,8 @@ from hack.cluster.paths import DEFAULT_NAME, ClusterPaths, given_kubeconfig
 from hack.cluster.plans import Plan
 from hack.cluster.processes import Supervisor
 from hack.cluster.settings import Settings, load
-from hack.cluster.steps import Progress, StepError, exit_status, run_steps
+from hack.cluster.steps import Progress, StepError, exit_status, run_steps, say, say_status
 from hack.cluster.teardown import Teardown
-
-
-def say(text: str = "") -> None:
-    """Print a result on standard output; progress goes to standard error."""
-    sys.stdout.write(f"{text}\n")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -75,20 +70,17 @@ def down(paths: ClusterPaths, *, purge: bool) -> None:
 
 def status(paths: ClusterPaths) -> int:
     """Print what runs; the result is 0 if all of it does."""
-    supervisor = Supervisor(paths)
-    names = supervisor.names()
-    for name in names:
-        say(f"{name:26} {'running' if supervisor.alive(name) else 'ENDED: run `up`'}")
-    if not names:
-        say("not up")
-        return 1
+    running = Supervisor(paths).status()
+    code = say_status(running)
+    if not running:
+        return code
     settings = _settings(paths)
     say(f"kubeconfig: {paths.kubeconfig}")
     if not paths.control_plane:
         say(f"registry:   {paths.registry}")
         say(f"prometheus: {prometheus.url(settings)}")
         say(f"node:       {settings.node_ip}, pods {settings.pods}, services {settings.services}")
-    return 0 if all(map(supervisor.alive, names)) else 1
+    return code
 
 
 def _settings(paths: ClusterPaths) -> Settings:

@@ -172,6 +172,10 @@ class Supervisor:
         """Return the daemons that were started and not stopped, running or not."""
         return sorted(path.stem for path in self._paths.pids.glob("*.json"))
 
+    def status(self) -> dict[str, bool]:
+        """Return whether each of them runs."""
+        return {name: self.alive(name) for name in self.names()}
+
     def ensure(self, daemon: Daemon) -> str:
         """Start a daemon unless it runs with the same arguments, and wait until it serves.
 

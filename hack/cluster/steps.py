@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +107,20 @@ def report(error: StepError, out: TextIO | None = None) -> None:
         stream.write("".join(f"    | {line}\n" for line in error.log.splitlines()))
     stream.write(f"error: {error}\nwhat to do: {error.hint}\n")
     stream.flush()
+
+
+def say(text: str = "") -> None:
+    """Print a result on standard output; progress goes to standard error."""
+    sys.stdout.write(f"{text}\n")
+
+
+def say_status(running: Mapping[str, bool]) -> int:
+    """Print what runs, by name, and return the exit status: 0 if there is something and all of it runs."""
+    for name, runs in running.items():
+        say(f"{name:26} {'running' if runs else 'ENDED: run `up`'}")
+    if not running:
+        say("not up")
+    return 0 if running and all(running.values()) else 1
 
 
 def exit_status(action: Callable[[], int]) -> int:
