@@ -34,6 +34,7 @@ test: ## Everything that must pass, with all its own set-up: lint, unit, integra
 	$(MAKE) test-unit
 	$(MAKE) test-torch
 	$(MAKE) test-integration
+	python -m hack.cluster down --control-plane
 	$(MAKE) test-e2e
 
 test-unit: $(READY) $(READER) ## Pure tests and simulated lives: seconds, no cluster

@@ -6,14 +6,14 @@ from typing import Final
 from hack.demo import stage
 
 LOAD_SECONDS: Final = 30
-THRESHOLD_SECONDS: Final = 0.1
+THRESHOLD_SECONDS: Final = 0.5
 SHARE_MIN: Final = 0.93
 """The objective is 90 %."""
 TRIES: Final = 4
 
 
 def check(on: stage.Stage) -> None:
-    """Start the load, and demand that stable answers 93 % within 100 ms before a candidate comes.
+    """Start the load, and demand that stable answers 93 % within 500 ms before a candidate comes.
 
     Raises
     ------
@@ -27,11 +27,11 @@ def check(on: stage.Stage) -> None:
     total = share = 0.0
     for _ in range(TRIES):
         total, share = _measure(on)
-        on.say(f"   preflight: stable answered {share:.1%} of {total:.0f} requests within 100 ms")
+        on.say(f"   preflight: stable answered {share:.1%} of {total:.0f} requests within 500 ms")
         if total >= LOAD_SECONDS and share >= SHARE_MIN:
             return
     raise stage.Failed(
-        f"stable alone answers {share:.1%} of {total:.0f} requests within 100 ms on this machine; "
+        f"stable alone answers {share:.1%} of {total:.0f} requests within 500 ms on this machine; "
         f"at least {SHARE_MIN:.0%} are needed: stop what else runs here"
     )
 

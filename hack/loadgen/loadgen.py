@@ -119,8 +119,9 @@ def percentile(latencies: Sequence[float], share: int) -> float | None:
 def texts(seed: int) -> Iterator[str]:
     """Give texts without end, with capitals: every second one has 115 to 150 words, the others are short.
 
-    A long one costs MiniLM more than 40 ms of CPU. A pod limited to 200m gets 20 ms in each period of 100 ms:
-    such a text reaches into a third period whenever it comes, and takes more than 100 ms.
+    A long one costs MiniLM more than 40 ms of CPU. A pod limited to 150m gets 15 ms in each period of 100 ms:
+    a third of the demo's twelve requests a second needs more than that, and its users wait for seconds. On a
+    busy machine a pod with two CPUs still answers in less than half a second.
     """
     choose = random.Random(seed)  # noqa: S311 - texts, not secrets
     while True:
