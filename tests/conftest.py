@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
 SLOW_FOLDERS = {
-    "simulation": 300,
-    "integration": 300,
-    "e2e": 900,
+    "simulation": 600,
+    "integration": 600,
+    "e2e": 2700,
     "argocd": 900,
 }  # marker of the same name: limit in seconds
 

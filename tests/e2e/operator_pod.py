@@ -76,7 +76,7 @@ class OperatorPod:
     def start(self) -> None:
         """Bring the operator back, and wait until it is Ready."""
         self.on.kubectl("-n", stage.SYSTEM, "scale", DEPLOYMENT, "--replicas=1")
-        self.on.kubectl("-n", stage.SYSTEM, "rollout", "status", DEPLOYMENT, "--timeout=120s")
+        self.on.kubectl("-n", stage.SYSTEM, "rollout", "status", DEPLOYMENT, "--timeout=280s")
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -99,7 +99,7 @@ class OperatorPod:
     def _set_checks_image(self, image: str) -> None:
         variable = f"MODELRELEASE_CHECKS_IMAGE={image}"
         self.on.kubectl("-n", stage.SYSTEM, "set", "env", DEPLOYMENT, variable)
-        self.on.kubectl("-n", stage.SYSTEM, "rollout", "status", DEPLOYMENT, "--timeout=120s")
+        self.on.kubectl("-n", stage.SYSTEM, "rollout", "status", DEPLOYMENT, "--timeout=280s")
 
 
 def _killer(namespace: str, name: str, image: str, uid: str) -> kube.Object:

@@ -72,7 +72,7 @@ def test_a_live_deployment_is_adopted_and_given_back_without_a_failed_request(
     namespace = release.namespace
     release.kubectl("apply", "-f", "-", stdin=json.dumps(_deployment(release)))
     release.kube.apply(service(namespace, "clip", LABELS))
-    release.kubectl("-n", namespace, "rollout", "status", f"deployment/{OLD}", "--timeout=60s")
+    release.kubectl("-n", namespace, "rollout", "status", f"deployment/{OLD}", "--timeout=180s")
     release.kube.apply(_load(on, release))
     release.wait("the load to be answered", 60, lambda: '"ok"' in _said(release))
 
@@ -106,12 +106,12 @@ def test_a_live_deployment_is_adopted_and_given_back_without_a_failed_request(
 
     # When it is given back, users reach the old pods again, and the release can go.
     release.kubectl("-n", namespace, "scale", "deployment", OLD, f"--replicas={REPLICAS}")
-    release.kubectl("-n", namespace, "rollout", "status", f"deployment/{OLD}", "--timeout=60s")
+    release.kubectl("-n", namespace, "rollout", "status", f"deployment/{OLD}", "--timeout=180s")
     _adopt(release, "--undo", *WHY)
     release.wait("the old pods to answer", 30, lambda: release.answers() == "old")
     release.wait_reason("Stalled", "NameConflict")
     release.kubectl(
-        "-n", namespace, "delete", "modelrelease", "clip", "--cascade=foreground", "--timeout=60s"
+        "-n", namespace, "delete", "modelrelease", "clip", "--cascade=foreground", "--timeout=180s"
     )
     assert release.answers() == "old"
 

@@ -4,8 +4,6 @@ import collections
 import pathlib
 import re
 
-import pytest
-
 import canary_checks
 from canary_checks.golden import files
 from hack.demo import stage
@@ -23,7 +21,6 @@ GOOD = ["--draft", "--seed-offset", "1000"]
 BAD = ["--draft", "--garbled", "0.4", "--seconds-per-step", "0.015"]
 
 
-@pytest.mark.timeout(2700)
 def test_a_slow_and_less_readable_generator_is_refused_and_a_good_one_promoted(
     on: stage.Stage, releases: Releases
 ) -> None:

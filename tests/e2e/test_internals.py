@@ -48,7 +48,6 @@ def pipelines(on: stage.Stage, releases: Releases) -> Iterator[dict[str, str]]:
         yield json.loads(said.splitlines()[-1])
 
 
-@pytest.mark.timeout(1200)
 def test_a_pipeline_that_is_broken_inside_is_refused_by_name(
     on: stage.Stage, releases: Releases, pipelines: dict[str, str]
 ) -> None:

@@ -59,7 +59,6 @@ def serve(
     spec["endpoint"] = {"operations": [operation], "probe": {"tokenSecret": SECRET}}
 
 
-@pytest.mark.timeout(600)
 def test_channels_in_another_order_are_seen_before_a_vector_is_compared(release: Release) -> None:
     # Given a release that has told what it makes of images.
     serve(release, IMAGES)
@@ -79,7 +78,6 @@ def test_channels_in_another_order_are_seen_before_a_vector_is_compared(release:
     release.wait("stable to be alone again", 60, lambda: release.settled_on(stable))
 
 
-@pytest.mark.timeout(600)
 def test_a_change_of_the_tokenizer_is_a_fault_until_it_is_stated(release: Release) -> None:
     # Given a release with a pinned tokenizer.
     serve(release, TEXTS, {"maxLength": 64})
@@ -104,7 +102,6 @@ def test_a_change_of_the_tokenizer_is_a_fault_until_it_is_stated(release: Releas
     assert release.check_of(run, "parity")["verdict"] == "Fail"
 
 
-@pytest.mark.timeout(300)
 def test_a_secret_that_is_not_there_is_an_error_in_words(release: Release) -> None:
     serve(release, TEXTS)
     release.manifest["spec"]["endpoint"]["probe"]["tokenSecret"] = {"name": "no-such-secret", "key": "token"}

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import pytest
-
 from hack.demo import kube, stage
 from tests.e2e.conftest import Releases
 from tests.e2e.release import Release
@@ -108,7 +106,7 @@ def _check(
         capture_output=True,
         text=True,
         check=False,
-        timeout=CHECK_SECONDS,
+        timeout=stage.PATIENCE * CHECK_SECONDS,
         cwd=stage.ROOT,
     )
     assert done.stdout, done.stderr
@@ -125,7 +123,7 @@ def _served(on: stage.Stage, namespace: str, name: str, spec: Mapping[str, Any],
         "spec": dict(spec),
     }
     on.kube.apply(pod)
-    on.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=180s")
+    on.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=280s")
     command = [on.kubectl_program, "--kubeconfig", str(on.kube.kubeconfig), "-n", namespace]
     forward = subprocess.Popen(
         [*command, "port-forward", f"pod/{name}", f":{port}"],
@@ -158,7 +156,6 @@ def _mlserver(on: stage.Stage) -> dict[str, Any]:
 # --- Released by the operator --------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(420)
 def test_another_resize_filter_is_named_and_returned_before_any_user_meets_it(
     on: stage.Stage, releases: Releases
 ) -> None:

@@ -17,7 +17,7 @@ from modelrelease.core import observation, traffic
 
 Selects = observation.Selects
 TARGET, NAME = "deployment/clip-server", "clip"
-SECONDS = 60
+SECONDS = 180
 WHY = ("--reason", "first week", "--yes")
 LABELS = {"app": "clip"}
 DEPLOYMENT = {

@@ -143,7 +143,7 @@ class Operator:
         assert self.process is not None
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30), time.monotonic() - began
+        return self.process.wait(timeout=90), time.monotonic() - began
 
     def get(self, path: str) -> tuple[int, str]:
         try:
@@ -213,7 +213,7 @@ def until() -> Callable[..., Any]:
     A Job can be gone a moment later: what a test says of it, it says of the answer that it waited for.
     """
 
-    def wait(holds: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+    def wait(holds: Callable[[], Any], what: str, seconds: float = 180.0) -> Any:
         deadline = time.monotonic() + seconds
         while not (seen := holds()):
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"

@@ -219,5 +219,5 @@ def test_it_stops_within_seconds(cluster: Any, operator: Any, until: Until):
 def test_settings_that_can_not_be_used_end_it_with_a_sentence(operator: Any):
     operator._environment["MODELRELEASE_LOG_LEVEL"] = "loud"
     operator.start()
-    assert operator.process.wait(timeout=30) == 2
+    assert operator.process.wait(timeout=90) == 2
     assert "logLevel" in operator.log()

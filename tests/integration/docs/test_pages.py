@@ -38,7 +38,7 @@ def test_kubectl_knows_every_option(kubeconfig: str) -> None:
     wrong = {}
     for command in distinct.values():
         asked = [*command.words, "--kubeconfig", kubeconfig, "--help"]
-        done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=90)
         if done.returncode != 0:
             wrong[str(command)] = done.stderr.strip()
     assert wrong == {}
