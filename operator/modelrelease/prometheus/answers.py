@@ -1,21 +1,21 @@
 """What a Prometheus answers: complete series, or one short reason why there are none."""
 
 import enum
-import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import pydantic
 
 from modelrelease.prometheus import transport
-from modelrelease.slo.counters import Sample
+from modelrelease.slo.counters import Sample, Samples
 
 DETAIL_MAX = 160
 HTTP_OK = 200
 TOO_MUCH = (400, 413, 422)
 """Statuses of a question that is too large, or wrong in one of its parts."""
+_NO_SAMPLES: Final = Samples((), ())
 T = TypeVar("T")
 
 
@@ -59,7 +59,7 @@ class RawSeries:
     """One series of an answer; values may be NaN or infinite."""
 
     labels: Mapping[str, str]
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
     histograms: tuple[NativeHistogram, ...] = ()
     """In place of samples, where the series is a native histogram."""
 
@@ -128,8 +128,7 @@ def matrix(who: str, exchange: transport.Exchange) -> tuple[RawSeries, ...]:
     return tuple(
         RawSeries(
             series.metric,
-            # What Sample._make does, without a call in Python for each of thousands.
-            tuple(map(tuple.__new__, itertools.repeat(Sample), series.values)),
+            Samples(*zip(*series.values, strict=True)) if series.values else _NO_SAMPLES,
             tuple(
                 NativeHistogram(time, found.count, tuple(bucket[1:] for bucket in found.buckets))
                 for time, found in series.histograms
@@ -142,7 +141,7 @@ def matrix(who: str, exchange: transport.Exchange) -> tuple[RawSeries, ...]:
 def vector(who: str, exchange: transport.Exchange) -> tuple[RawSeries, ...]:
     """Return the series of an instant vector, each with one sample; otherwise as :func:`matrix`."""
     points = _read(who, exchange, "vector", _VECTOR)
-    return tuple(RawSeries(point.metric, (Sample(*point.value),)) for point in points)
+    return tuple(RawSeries(point.metric, Samples(*zip(point.value))) for point in points)
 
 
 def scalar(who: str, exchange: transport.Exchange) -> float:

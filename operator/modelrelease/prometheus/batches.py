@@ -15,6 +15,7 @@ from operator import attrgetter
 
 from modelrelease.prometheus import promql
 from modelrelease.prometheus.answers import QueryError, RawSeries
+from modelrelease.slo.counters import Samples
 
 LINGER_SECONDS = 0.01
 """For what one look asks at once."""
@@ -208,13 +209,11 @@ def _between(raw: RawSeries, ask: Ask) -> RawSeries | None:
         return raw
     since = ask.at - ask.seconds
     times = attrgetter("time")
-    samples, histograms = raw.samples, raw.histograms
-    if samples and (samples[0].time <= since or samples[-1].time > ask.at):
-        first = bisect.bisect_right(samples, since, key=times)
-        samples = samples[first : bisect.bisect_right(samples, ask.at, key=times)]
+    known, histograms = Samples.of(raw.samples), raw.histograms
+    samples = known.between(since, ask.at)
     if histograms and (histograms[0].time <= since or histograms[-1].time > ask.at):
         first = bisect.bisect_right(histograms, since, key=times)
         histograms = histograms[first : bisect.bisect_right(histograms, ask.at, key=times)]
-    if samples is raw.samples and histograms is raw.histograms:
+    if samples is known and histograms is raw.histograms:
         return raw
     return RawSeries(raw.labels, samples, histograms) if samples or histograms else None

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 from modelrelease.prometheus.answers import NativeHistogram, RawSeries
-from modelrelease.slo.counters import Sample
+from modelrelease.slo.counters import Samples
 from modelrelease.slo.observation import Boundaries
 
 
@@ -46,7 +46,10 @@ def cumulative(found: Sequence[RawSeries], threshold: float) -> tuple[Boundaries
     return edges, tuple(
         RawSeries(
             {**series.labels, "le": "+Inf" if edge == math.inf else repr(edge)},
-            tuple(Sample(sample.time, _up_to(sample, edge)) for sample in series.histograms),
+            Samples(
+                tuple(sample.time for sample in series.histograms),
+                tuple(_up_to(sample, edge) for sample in series.histograms),
+            ),
         )
         for series in histograms
         for edge in wanted

@@ -57,7 +57,7 @@ async def count(
             )
     watched: dict[str, float] = {}
     for up in ups:
-        scrapes = [sample.time for sample in up.samples if sample.value == 1]
+        scrapes = targets.scrapes(up)
         if scrapes:
             watched[up.labels[pod_label]] = min(scrapes[0], watched.get(up.labels[pod_label], scrapes[0]))
     started = {pod.name: pod.started for pod in question.pods}

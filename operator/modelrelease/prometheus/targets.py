@@ -5,16 +5,17 @@ nobody looked. It has exactly the labels of the target, so each counter belongs 
 it carries.
 """
 
+import functools
 import itertools
 import math
 import operator
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from modelrelease.api.verdict import Verdict
 from modelrelease.prometheus.answers import RawSeries
-from modelrelease.slo.counters import CounterError, CounterSeries
+from modelrelease.slo.counters import CounterError, CounterSeries, Samples
 from modelrelease.slo.observation import SliFailure
 
 STALE_SECONDS_MIN = 30.0
@@ -89,9 +90,14 @@ def targets(
         pod whose requests would be counted twice.
     """
     known = {pod.name: pod for pod in pods}
+    of_pod: dict[str | None, list[tuple[int, Set[tuple[str, str]]]]] = {}
+    for index, up in enumerate(ups):
+        carried = {label: value for label, value in up.labels.items() if label != "__name__"}
+        of_pod.setdefault(up.labels.get(pod_label), []).append((index, carried.items()))
     found: dict[int, list[CounterSeries]] = {}
     for raw in counters:
-        owners = [index for index, up in enumerate(ups) if _carries(raw, up)]
+        labels = raw.labels.items()
+        owners = [index for index, carried in of_pod.get(raw.labels.get(pod_label), ()) if carried <= labels]
         if len(owners) != 1:
             raise SliError(
                 Verdict.ERROR,
@@ -103,17 +109,13 @@ def targets(
     made = []
     for index, series in found.items():
         pod = known[ups[index].labels[pod_label]]
-        scrapes = tuple(sample.time for sample in ups[index].samples if sample.value == 1)
+        seen = scrapes(ups[index])
         # A pod that was created after the start has counted nothing before it.
         new = pod.started is not None and pod.started > start
-        since = pod.started if new else (scrapes[0] if scrapes else None)
-        made.append(Target(pod.name, ups[index].labels, scrapes, since, tuple(series)))
+        since = pod.started if new else (seen[0] if seen else None)
+        made.append(Target(pod.name, ups[index].labels, seen, since, tuple(series)))
     _once_per_pod(made)
     return tuple(made)
-
-
-def _carries(raw: RawSeries, up: RawSeries) -> bool:
-    return all(raw.labels.get(label) == value for label, value in up.labels.items() if label != "__name__")
 
 
 def counter(raw: RawSeries) -> CounterSeries:
@@ -132,7 +134,7 @@ def counter(raw: RawSeries) -> CounterSeries:
         return CounterSeries(raw.labels, raw.samples)
     except CounterError as error:
         named = raw.labels.get("__name__", "a series")
-        if not all(math.isfinite(value) for _, value in raw.samples):
+        if not all(map(math.isfinite, Samples.of(raw.samples).values)):
             raise SliError(Verdict.NO_DATA, "NotANumber", f"{named} is NaN or infinite") from error
         raise SliError(Verdict.ERROR, "NotACounter", f"{named}: {error}") from error
 
@@ -185,9 +187,13 @@ def check_labels(series: Sequence[RawSeries], expected: Mapping[str, frozenset[s
 
 def interval(ups: Sequence[RawSeries]) -> float:
     """Return the typical time between scrapes in seconds; 0 when none can be seen."""
-    gaps = []
-    for up in ups:
-        times = [time for time, _ in up.samples]
+    return _typical_gap(tuple(Samples.of(up.samples).times for up in ups))
+
+
+@functools.lru_cache(maxsize=4)  # an observation asks thrice, and hours of many pods must not be held
+def _typical_gap(scraped: tuple[tuple[float, ...], ...]) -> float:
+    gaps: list[float] = []
+    for times in scraped:
         gaps += list(map(operator.sub, times[1:], times))
     return statistics.median(gaps) if gaps else 0.0
 
@@ -207,14 +213,21 @@ def blind(
     limit = max(STALE_SECONDS_MIN, STALE_INTERVALS * interval(ups))
     latest: dict[str, float] = {}
     for up in ups:
-        scrapes = [sample.time for sample in up.samples if sample.value == 1]
         pod = up.labels[pod_label]
-        latest[pod] = max(latest.get(pod, -math.inf), *scrapes[-1:], -math.inf)
+        latest[pod] = max(latest.get(pod, -math.inf), *scrapes(up)[-1:], -math.inf)
     for pod, group in itertools.groupby(sorted(made, key=lambda one: one.pod), key=lambda one: one.pod):
         latest[pod] = min(_newest(target) for target in group)
     return tuple(
         sorted(pod.name for pod in pods if pod.serving and now - latest.get(pod.name, -math.inf) > limit)
     )
+
+
+def scrapes(up: RawSeries) -> tuple[float, ...]:
+    """Return when a target was scraped with success."""
+    line = Samples.of(up.samples)
+    if line.values.count(1.0) == len(line):
+        return line.times
+    return tuple(time for time, value in line if value == 1)
 
 
 def _newest(target: Target) -> float:

@@ -49,7 +49,7 @@ async def observe(question: Question, threshold: metrics.Threshold) -> SliObserv
                 worst[time, name] = worst.get((time, name), False) or threshold.beyond(value)
     _scraped_once(found, pod_label)
     seen = [
-        RawSeries({pod_label: raw.labels[pod_label]}, tuple(_seen(sample.time) for sample in raw.samples))
+        RawSeries({pod_label: raw.labels[pod_label]}, _seen(counters.Samples.of(raw.samples).times))
         for raw in found
     ]
     return SliObservation(
@@ -60,8 +60,9 @@ async def observe(question: Question, threshold: metrics.Threshold) -> SliObserv
     )
 
 
-def _seen(time: float) -> counters.Sample:
-    return counters.Sample(time, 1.0)
+def _seen(times: tuple[float, ...]) -> counters.Samples:
+    """Return samples of an `up` of such scrapes."""
+    return counters.Samples(times, (1.0,) * len(times))
 
 
 def _values(

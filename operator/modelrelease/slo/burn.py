@@ -21,7 +21,6 @@ operator comes to the same verdict.
 import bisect
 import math
 from dataclasses import dataclass
-from operator import attrgetter
 
 from modelrelease.api import slo_state
 from modelrelease.api.verdict import Verdict
@@ -342,7 +341,7 @@ def _pass_or_inconclusive(case: _Case, events: observation.Events, reached: tupl
 
 
 def _spread(seen: observation.SliObservation, spreads: list[float], now: float) -> float:
-    index = bisect.bisect_right(seen.points, now, key=attrgetter("time"))
+    index = bisect.bisect_right(seen.line.times, now)
     return spreads[index - 1] if index else 1.0
 
 

@@ -11,7 +11,7 @@ import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple, overload
 
 
 class CounterError(ValueError):
@@ -19,11 +19,54 @@ class CounterError(ValueError):
 
 
 class Sample(NamedTuple):
-    """One scrape of one series; a tuple, because a look at one release makes thousands of them."""
+    """One scrape of one series."""
 
     time: float
     """Seconds since the epoch, by Prometheus' clock."""
     value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Samples(Sequence[Sample]):
+    """Scrapes of one series, oldest first, in two columns: a look at one release reads thousands of them."""
+
+    times: tuple[float, ...]
+    values: tuple[float, ...]
+    """As many as times."""
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> "Samples":
+        """Return samples in columns, as they are where they are so already."""
+        if isinstance(samples, cls):
+            return samples
+        return cls(tuple([sample[0] for sample in samples]), tuple([sample[1] for sample in samples]))
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Samples": ...
+
+    def __getitem__(self, index: int | slice) -> "Sample | Samples":
+        """Return one sample, or the samples of a slice."""
+        if isinstance(index, slice):
+            return Samples(self.times[index], self.values[index])
+        return Sample(self.times[index], self.values[index])
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Return the samples, one after the other."""
+        return map(Sample, self.times, self.values)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.times)
+
+    def between(self, after: float, until: float) -> "Samples":
+        """Return what was scraped in (after, until]."""
+        times = self.times
+        if not times or (times[0] > after and times[-1] <= until):
+            return self
+        return self[bisect.bisect_right(times, after) : bisect.bisect_right(times, until)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +80,14 @@ class CounterSeries:
     """
 
     labels: Mapping[str, str]
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
 
     def __post_init__(self) -> None:
         """Refuse what no counter can show, before it becomes a number that looks healthy."""
         if not self.samples:
             return
-        times, values = zip(*self.samples, strict=True)
+        line = Samples.of(self.samples)
+        times, values = line.times, line.values
         # A sum is finite where all are; what is in order is found to be so at once.
         ordered = all(map(operator.lt, times, times[1:]))
         if ordered and min(values) >= 0 and math.isfinite(sum(values) + sum(times)):
@@ -67,9 +111,6 @@ class Increase:
     last: float | None
 
 
-_TIME: Final = operator.itemgetter(0)
-
-
 def resets(group: Iterable[CounterSeries]) -> tuple[float, ...]:
     """Return when a process restarted: whenever any of its counters fell.
 
@@ -90,13 +131,11 @@ def resets(group: Iterable[CounterSeries]) -> tuple[float, ...]:
     """
     found: set[float] = set()
     for series in group:
-        values = [sample.value for sample in series.samples]
-        if any(map(operator.lt, values[1:], values)):
-            found.update(
-                after.time
-                for before, after in itertools.pairwise(series.samples)
-                if after.value < before.value
-            )
+        line = Samples.of(series.samples)
+        later = line.values[1:]
+        if any(map(operator.lt, later, line.values)):
+            fell = map(operator.lt, later, line.values)
+            found.update(itertools.compress(line.times[1:], fell))
     return tuple(sorted(found))
 
 
@@ -107,7 +146,7 @@ def differences(
     *,
     observed_since: float | None = None,
     restarts: Sequence[float] = (),
-) -> tuple[Sequence[float], list[float]]:
+) -> tuple[tuple[float, ...], list[float]]:
     """Return when each sample in (start, end] was taken, and the requests that it adds (≥ 0).
 
     Parameters
@@ -123,19 +162,21 @@ def differences(
     restarts : sequence of float
         From :func:`resets` over the whole process, ascending.
     """
-    first = bisect.bisect_right(series.samples, start, key=_TIME)
-    last = bisect.bisect_right(series.samples, end, key=_TIME)
+    line = Samples.of(series.samples)
+    first = bisect.bisect_right(line.times, start)
+    last = bisect.bisect_right(line.times, end)
     if first == last:
         return (), []
-    seen = series.samples[max(first - 1, 0) : last]
-    times, values = zip(*seen, strict=True)
-    if restarts or any(map(operator.lt, values[1:], values)):
+    seen = line[max(first - 1, 0) : last]
+    times, values = seen.times, seen.values
+    later = values[1:]
+    if restarts or any(map(operator.lt, later, values)):
         added = [
             value if value < before or _between(restarts, at, time) else value - before
             for (at, before), (time, value) in itertools.pairwise(seen)
         ]
     else:
-        added = list(map(operator.sub, values[1:], values))
+        added = list(map(operator.sub, later, values))
     if first:
         return times[1:], added
     born = observed_since is not None and observed_since < times[0]

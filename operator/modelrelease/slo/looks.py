@@ -13,7 +13,6 @@ import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 from modelrelease.slo import arms, objectives, observation, proportion
 
@@ -54,27 +53,28 @@ def dispersions(seen: observation.SliObservation) -> list[float]:
         cluster is one event, and so many times fewer requests say as much (slo-statistics §5.3).
     """
     length = arms.slice_seconds(seen.interval)
+    line = seen.line
+    if not any(line.possibly_bad):
+        # Nothing bad by now: no cluster either, and no arithmetic.
+        return [1.0] * len(line)
     found = []
     count = present = -1
     closed = squares = 0.0
-    before = last = observation.Events()
-    for point in seen.points:
-        events = point.events
-        number = math.ceil(point.time / length)
+    total_before = bad_before = last_total = last_bad = 0
+    for time, total_ever, bad_ever in zip(line.times, line.total, line.possibly_bad, strict=True):
+        number = math.ceil(time / length)
         if number != present:
             # The slice before is whole now.
-            count, closed = max(count, 0) + (last.total > before.total), closed + squares
-            present, before = number, last
-        last = events
-        bad_ever = events.possibly_bad
+            count, closed = max(count, 0) + (last_total > total_before), closed + squares
+            present, total_before, bad_before = number, last_total, last_bad
+        last_total, last_bad = total_ever, bad_ever
         if not bad_ever:
-            # Nothing bad by now: no cluster either, and no arithmetic.
             found.append(1.0)
             continue
-        total, bad = events.total - before.total, bad_ever - before.possibly_bad
+        total, bad = total_ever - total_before, bad_ever - bad_before
         squares = bad**2 / total if total > 0 else 0.0
         slices = count + (total > 0)
-        index = ((closed + squares) * events.total / bad_ever - bad_ever) if slices >= SLICES_MIN else 0.0
+        index = ((closed + squares) * total_ever / bad_ever - bad_ever) if slices >= SLICES_MIN else 0.0
         spread = index / (slices - 1) if slices >= SLICES_MIN else 1.0
         found.append(spread if spread > DISPERSION_MIN else 1.0)
     return found
@@ -123,12 +123,12 @@ def reached(
     found: list[Look] = []
     spreads = dispersions(seen) if spreads is None else spreads
     number = 0
-    totals = attrgetter("events.total")
+    line = seen.line
     while True:
-        index = bisect.bisect_left(seen.points, requests_at(objective, number), key=totals)
-        if index == len(seen.points) or seen.points[index].time > now:
+        index = bisect.bisect_left(line.total, requests_at(objective, number))
+        if index == len(line) or line.times[index] > now:
             return tuple(found)
-        events = seen.points[index].events
+        events = line.events(index)
         while requests_at(objective, number + 1) <= events.total:
             number += 1
         level = confidence(number)

@@ -10,8 +10,8 @@ import bisect
 import functools
 import itertools
 import math
+import operator
 from dataclasses import dataclass
-from operator import attrgetter
 
 from modelrelease.slo import arms, objectives, observation, proportion
 
@@ -157,16 +157,12 @@ def burn_rate(
 def bad_slices(seen: observation.SliObservation, start: float, end: float) -> int:
     """Return in how many slices of (start, end] there was a bad request."""
     length = arms.slice_seconds(seen.interval)
-    found = set()
-    before = seen.until(start).bad
-    first = bisect.bisect_right(seen.points, start, key=attrgetter("time"))
-    for point in itertools.islice(seen.points, first, None):
-        if point.time > end:
-            break
-        if point.events.bad > before:
-            found.add(math.ceil(point.time / length))
-        before = point.events.bad
-    return len(found)
+    line = seen.line
+    first, last = bisect.bisect_right(line.times, start), bisect.bisect_right(line.times, end)
+    counted = line.bad[first:last]
+    before = (line.bad[first - 1] if first else 0, *counted)
+    rose = itertools.compress(line.times[first:last], map(operator.gt, counted, before))
+    return len({math.ceil(time / length) for time in rose})
 
 
 def stands_out(counted: observation.Events, baseline: arms.Baseline, start: float, end: float) -> bool:

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelrelease.slo.counters import CounterError, CounterSeries, Sample, deltas, increase, resets
+from modelrelease.slo.counters import (
+    CounterError,
+    CounterSeries,
+    Sample,
+    Samples,
+    deltas,
+    increase,
+    resets,
+)
 
 
 def series(*samples: tuple[float, float]) -> CounterSeries:
@@ -101,6 +109,19 @@ def test_every_request_is_counted_once_whatever_restarts_and_births_happen(
     for name, line in made.items():
         counted = increase(line, start, end, observed_since=0.0, restarts=restarts)
         assert counted.value == expected[name]
+
+
+@given(st.sets(st.integers(0, 30)), st.integers(-1, 31), st.integers(-1, 31), st.integers(0, 30))
+def test_samples_in_columns_are_the_same_samples(times: set[int], after: int, until: int, index: int) -> None:
+    plain = tuple(Sample(float(time), float(time * time)) for time in sorted(times))
+    columns = Samples.of(plain)
+    assert (tuple(columns), len(columns), bool(columns)) == (plain, len(plain), bool(plain))
+    assert Samples.of(columns) is columns
+    assert tuple(columns[index:]) == plain[index:]
+    assert [columns[at] for at in range(len(plain))] == list(plain)
+    assert tuple(columns.between(after, until)) == tuple(
+        sample for sample in plain if after < sample.time <= until
+    )
 
 
 COUNTER = st.lists(st.integers(0, 50), max_size=20).map(

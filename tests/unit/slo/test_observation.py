@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelrelease.slo.counters import CounterSeries, Sample
-from modelrelease.slo.observation import Contribution, Events, Point, SliObservation, accumulate
+from modelrelease.slo.observation import Contribution, Events, Line, Point, SliObservation, accumulate
 
 
 def good(*samples: tuple[float, float], observed_since: float | None = 0.0) -> Contribution:
@@ -43,6 +43,15 @@ def test_slow_requests_are_those_that_are_in_no_bucket_up_to_the_boundary() -> N
 def test_a_scrape_between_two_buckets_does_not_make_negative_counts() -> None:
     torn = Contribution(CounterSeries({}, (Sample(9, 0), Sample(12, 5))), None, (), 0, -1, -1)
     assert accumulate([torn], 10, 20)[-1].events == Events()
+
+
+def test_points_in_columns_are_the_same_points() -> None:
+    points = tuple(Point(float(n), Events(9 * n, n, 2 * n, 3 * n)) for n in range(4))
+    line = Line.of(points)
+    assert (tuple(line), line[-1], Line.of(line)) == (points, points[-1], line)
+    assert (line, hash(line), line[1:3]) == (points, hash(points), points[1:3])
+    assert line != points[1:]
+    assert SliObservation(0, points) == SliObservation(0, line)
 
 
 LINES = st.lists(
