@@ -62,6 +62,16 @@ def test_without_a_bad_request_the_bound_is_the_rule_of_three() -> None:
     assert proportion.upper_bound(0, 0, 0.95) == 1
 
 
+@pytest.mark.parametrize("bad", [0.0, 0.02, 1.5])
+@pytest.mark.parametrize("good", [1 / 30, 0.4, 1.0, 2.5])
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+def test_counts_that_were_divided_by_their_dispersion_have_bounds_too(
+    bad: float, good: float, confidence: float
+) -> None:
+    upper = special.betaincinv(bad + 1, good, confidence)
+    assert proportion.upper_bound(bad, bad + good, confidence) == pytest.approx(upper, rel=1e-6)
+
+
 @pytest.mark.parametrize(("bad", "total"), [(-1, 3), (4, 3), (0, -1)])
 def test_impossible_counts_are_refused(bad: int, total: int) -> None:
     for function in (proportion.upper_bound, proportion.lower_bound, proportion.tail):
