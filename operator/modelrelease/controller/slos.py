@@ -90,6 +90,10 @@ class PrometheusJudge:
                 now=until,
                 record=subject.phase is api_run.Phase.HOLDING,
             )
+            if isinstance(beside, arms.Baseline):
+                # What a new operator has to catch up with is folded once, but for the looks that are told.
+                told = looking_back.LOOKS_MAX * known.slice_seconds
+                known = state.advance(known, seen, beside, objective.budget, until - told)
         judged = burn.judge(
             objective,
             seen,

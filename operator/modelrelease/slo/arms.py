@@ -72,6 +72,8 @@ def slices(
 
 def _whole(counted: observation.Events) -> observation.Events:
     """Mend what a scrape caught between two buckets of a histogram."""
+    if 0 <= counted.bad <= counted.possibly_bad <= counted.total and counted.client_errors >= 0:
+        return counted
     possible = min(max(counted.possibly_bad, 0), counted.total)
     return observation.Events(
         counted.total, min(max(counted.bad, 0), possible), possible, max(counted.client_errors, 0)

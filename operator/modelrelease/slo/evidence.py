@@ -19,6 +19,7 @@ Each bet is a mixture of likelihood ratios over a grid of alternatives. Their lo
 micro-nats, so that a state that was written and read again goes on to exactly the same numbers.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Final
@@ -73,16 +74,23 @@ def bad_slice(logs: Logs, *, bad: bool, requests: int, accepted: float) -> Logs:
     accepted : float
         The bad ratio that is not held against the candidate, in (0, 1).
     """
-    chance = _any(requests, accepted)
+    good, *others = _good(accepted)
+    chance = _any(requests, good)
     return tuple(
-        _moved(log, bad, chance, _any(requests, min(accepted * multiple, CERTAIN)))
-        for log, multiple in zip(logs, MULTIPLES, strict=True)
+        [_moved(log, bad, chance, _any(requests, other)) for log, other in zip(logs, others, strict=True)]
     )
 
 
-def _any(requests: int, ratio: float) -> float:
+@functools.lru_cache(maxsize=256)
+def _good(accepted: float) -> tuple[float, ...]:
+    """Return the logarithm of the probability that a request is good: as accepted, and by alternative."""
+    ratios = (accepted, *(min(accepted * multiple, CERTAIN) for multiple in MULTIPLES))
+    return tuple(math.log1p(-ratio) for ratio in ratios)
+
+
+def _any(requests: int, good: float) -> float:
     """Return the probability of at least one bad request; clusters only make it smaller."""
-    return -math.expm1(requests * math.log1p(-ratio))
+    return -math.expm1(requests * good)
 
 
 def _moved(log: int, success: bool, chance: float, alternative: float) -> int:  # noqa: FBT001
@@ -104,9 +112,13 @@ def value(*bets: Sequence[Logs]) -> float:
     float
         1 without any evidence; at 1/α a candidate that is not worse is rejected with probability α at most.
     """
-    return math.fsum(
-        math.fsum(math.exp(log / MICRO) for logs in bet for log in logs) / sum(map(len, bet)) for bet in bets
-    ) / len(bets)
+    return math.fsum(map(_average, map(tuple, bets))) / len(bets)
+
+
+@functools.lru_cache(maxsize=1024)  # the signs of healthy arms stay as they are for many slices
+def _average(bet: tuple[Logs, ...]) -> float:
+    ratios = [math.exp(log / MICRO) for logs in bet for log in logs]
+    return math.fsum(ratios) / len(ratios)
 
 
 def compared(signs: Logs, minute_signs: Logs) -> float:

@@ -1,7 +1,7 @@
 """What an SLO asks for, and what that means in requests."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 BURN_RATIO_MAX = 0.20
@@ -53,6 +53,13 @@ class Objective:
     minimum_requests: int = 200
     events: str = "requests"
     wrong: str = ""
+    budget: float = field(init=False, compare=False)
+    """Ratio of requests that may be bad, in (0, 1)."""
+    pass_limit: float = field(init=False, compare=False)
+    """Largest bad ratio that a Pass may leave possible, in (budget, 1).
+
+    The last term matters only for objectives below about 50 %, where 1.5·budget nears 1.
+    """
 
     def __post_init__(self) -> None:
         """Refuse an objective that cannot be judged."""
@@ -64,20 +71,11 @@ class Objective:
             raise ValueError(f"threshold {self.threshold_seconds} must be a positive number of seconds")
         if self.minimum_requests < 1:
             raise ValueError(f"minimum_requests {self.minimum_requests} must be at least 1")
-
-    @property
-    def budget(self) -> float:
-        """Ratio of requests that may be bad, in (0, 1)."""
-        return float((100 - self.objective_percent) / 100)
-
-    @property
-    def pass_limit(self) -> float:
-        """Largest bad ratio that a Pass may leave possible, in (budget, 1).
-
-        The last term matters only for objectives below about 50 %, where 1.5·budget nears 1.
-        """
-        budget = self.budget
-        return min(PASS_BUDGETS * budget, PASS_RISE * budget + PASS_POINTS, (1 + budget) / 2)
+        # Asked for at every turn of a judgement, and worked out once.
+        budget = float((100 - self.objective_percent) / 100)
+        limit = min(PASS_BUDGETS * budget, PASS_RISE * budget + PASS_POINTS, (1 + budget) / 2)
+        object.__setattr__(self, "budget", budget)
+        object.__setattr__(self, "pass_limit", limit)
 
     def burn_ratio(self, factor: float) -> float:
         """Return the bad ratio above which a window of this burn factor is burning.

@@ -95,7 +95,7 @@ class _Fold:
         if found is not None:
             self.worse, self.better = self.worse + found, self.better + (not found)
             self.signs = evidence.sign(self.signs, worse=found, candidate=ours.total, baseline=theirs.total)
-        if comparable:
+        if comparable and (ours.client_errors or theirs.client_errors):
             self._client_errors(_client_errors(ours), _client_errors(theirs))
         self.minute = self.minute[0] + ours, self.minute[1] + theirs
         if closes:
@@ -171,10 +171,11 @@ def advance(
         peak=known.peak,
         client_error_peak=known.client_error_peak,
     )
+    burning = live is not None and any(live.line.bad)
     for part in arms.slices(seen, live, after, until, length):
         fold.add(
             part,
-            vetoed=live is not None and _vetoed(live, part.end, length, limit),
+            vetoed=burning and live is not None and _vetoed(live, part.end, length, limit),
             closes=part.end % (MINUTE_SLICES * length) == 0,
         )
     return known.model_copy(
