@@ -9,15 +9,16 @@ the size of real ones.
 import argparse
 import asyncio
 import datetime
-import functools
 import http.server
 import json
+import math
 import multiprocessing
 import multiprocessing.connection
 import re
 import time
 import urllib.parse
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from modelrelease.api import endpoint as api_endpoint
@@ -50,7 +51,10 @@ _LE = re.compile(r'le=~"([^"]*)"')
 
 
 def answer(query: str, at: float) -> bytes:
-    """Answer as Prometheus would, about pods that have always served ten requests a second."""
+    """Answer as Prometheus would, about pods that have always served some ten requests a second.
+
+    No two of them are scraped at the same moment, or have counted the same; few requests are bad.
+    """
     if query == "time()":
         return _success("scalar", [at, str(at)])
     found = _SELECTOR.search(query)
@@ -74,13 +78,10 @@ def answer(query: str, at: float) -> bytes:
         wanted = _LE.search(query)
         chosen = wanted[1].replace("\\", "").split("|") if wanted else ["+Inf"]
         labels = [{"handler": "/embeddings", "method": "POST", "le": edge} for edge in chosen]
-    newest = int(at) // INTERVAL * INTERVAL
-    values, none = (
-        _values(metric, int(found["seconds"]), newest) for metric in (found["metric"], "failures")
-    )
+    since = at - int(found["seconds"])
     series = ",".join(
         f'{{"metric":{json.dumps(_place(pod, found["metric"]) | more)},'
-        f'"values":{none if more.get("status", "2xx") != "2xx" else values}}}'
+        f'"values":[{_values(found["metric"], pod, more, since, at)}]}}'
         for pod in names
         for more in labels
     )
@@ -91,11 +92,28 @@ def _place(pod: str, metric: str) -> dict[str, str]:
     return {"__name__": metric, "namespace": NAMESPACE, "pod": pod, "job": "pods", "instance": f"{pod}:8000"}
 
 
-@functools.lru_cache(maxsize=64)
-def _values(metric: str, seconds: int, newest: int) -> str:
-    times = range(newest - seconds // INTERVAL * INTERVAL, newest + 1, INTERVAL)
-    still = {"up": "1", "failures": "0"}.get(metric)
-    return json.dumps([[at, still or str(10 * (at - times[0]))] for at in times])
+def _values(metric: str, pod: str, labels: Mapping[str, str], since: float, until: float) -> str:
+    """Return what was scraped in (since, until]."""
+    chance = zlib.crc32(pod.encode())
+    offset, each = chance % (1000 * INTERVAL) / 1000, INTERVAL * 10 - 12 + chance % 25
+    scrapes = range(math.floor((since - offset) / INTERVAL) + 1, math.floor((until - offset) / INTERVAL) + 1)
+    counted = _COUNTED.get(labels.get("status", labels.get("le", "")), _every)
+    return ",".join(
+        f'[{INTERVAL * number + offset:.3f},"{1 if metric == "up" else counted(number, each)}"]'
+        for number in scrapes
+    )
+
+
+def _every(number: int, each: int) -> int:
+    """Return how many requests were answered by a scrape; some more in one interval than in another."""
+    return number * each + number * 7919 % 13
+
+
+_COUNTED: Mapping[str, Callable[[int, int], int]] = {
+    "0.5": lambda number, each: _every(number, each) - number // 10,
+    "4xx": lambda number, _: number // 20,
+    "5xx": lambda number, _: number // 40,
+}
 
 
 def _success(kind: str, result: object) -> bytes:
