@@ -156,10 +156,14 @@ def _standby(here: Situation) -> int:
 
 
 def _returning_target(here: Situation) -> int:
-    """Connections drain first; a failed canary may stay for a look, but yields to whatever is wanted next."""
+    """Connections drain first; a failed canary may stay for a look, but yields to whatever is wanted next.
+
+    None stays, and none comes back, where users of a foreign Service would reach it.
+    """
     room = max(0, min(here.canary_replicas, here.ceiling - here.replicas))
-    if here.status.keep_pods:
-        return room
+    kept = 0 if here.observed.exposed_by else min(room, here.candidate_pods.desired)
+    if here.status.keep_pods and kept:
+        return kept
     if here.status.live_since is None:
         drain = 0
     elif here.status.clock is None:
@@ -171,7 +175,7 @@ def _returning_target(here: Situation) -> int:
     settled = target.target_of(here.observed).revision == target.stable_of(here.observed)
     failed = here.status.outcome is api_run.Outcome.ROLLED_BACK
     if failed and settled and here.elapsed() < drain + here.retain_seconds:
-        return min(room, here.candidate_pods.desired)
+        return kept
     return 0
 
 

@@ -271,6 +271,26 @@ def test_another_judging_digest_starts_again_with_the_same_pods():
     assert (following.outcome, following.keep_pods) == (Outcome.SUPERSEDED, True)
 
 
+@pytest.mark.parametrize(
+    ("pods", "exposed_by", "kept"), [(1, (), 1), (0, (), 0), (1, ("users",), 0), (0, ("users",), 0)]
+)
+def test_pods_that_stay_for_the_next_run_are_not_made_and_serve_no_foreign_service(
+    pods: int, exposed_by: tuple[str, ...], kept: int
+):
+    ending = {"outcome": Outcome.SUPERSEDED, "keep_pods": True}
+    returning = given.run("Returning", elapsed=None, **ending)
+    seen = given.observed([returning], candidate=pods, exposed_by=exposed_by)
+    assert traffic.wanted_of(seen, NOW).targets[CANDIDATE] == kept
+
+
+def test_a_failed_canary_is_not_kept_for_a_look_where_a_foreign_service_selects_it():
+    failed = given.run("Returning", outcome=Outcome.ROLLED_BACK, failed=True)
+    override = {"debug": {"revision": CANDIDATE, "seconds": 600, "reason": "to look"}}
+    for exposed_by, kept in (((), 1), (("users",), 0)):
+        seen = given.observed([failed], candidate=1, desired=STABLE, override=override, exposed_by=exposed_by)
+        assert traffic.wanted_of(seen, NOW).targets[CANDIDATE] == kept
+
+
 def test_a_wiped_status_of_the_stable_revision_ends_without_touching_traffic():
     run = given.run("Queued", elapsed=None)
     run = dataclasses.replace(run, spec=run.spec.model_copy(update={"revision": STABLE, "stable": None}))
