@@ -182,7 +182,10 @@ class KubernetesApi:
 
     async def create(self, kind: api.Kind, obj: api.Object, *, dry_run: bool = False) -> api.Object:
         """POST one object."""
-        query = {"fieldManager": constants.FIELD_MANAGER, "dryRun": "All" if dry_run else ""}
+        query = {"fieldManager": constants.FIELD_MANAGER}
+        if dry_run:
+            # A misspelt field of a pod template is refused, where it would be dropped without a word.
+            query |= {"dryRun": "All", "fieldValidation": "Strict"}
         where = wire.path(kind, obj["metadata"].get("namespace"))
         return await self._object(_Request("create", kind, where, query, obj))
 

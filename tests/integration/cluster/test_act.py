@@ -298,6 +298,7 @@ async def test_the_release_status_is_written_only_when_it_differs(world: World):
         ({"envFrom": [{"configMapRef": {"name": "missing"}}]}, "ConfigMapNotFound", "ConfigMap missing"),
         ({"envFrom": [{"secretRef": {"name": "missing"}}]}, "SecretNotFound", "Secret missing"),
         ({"imagePullPolicy": "Sometimes"}, "InvalidTemplate", 'Unsupported value: "Sometimes"'),
+        ({"argz": []}, "InvalidTemplate", 'unknown field "spec.template.spec.containers[0].argz"'),
     ],
 )
 async def test_problems_are_said_in_the_servers_words(
