@@ -131,7 +131,7 @@ def exit_status(action: Callable[[], int]) -> int:
         report(error)
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; `up` goes on from here\n")
+        sys.stderr.write("\ninterrupted; the same command goes on from here\n")
         return INTERRUPTED
 
 

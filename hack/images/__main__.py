@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from hack.cluster.paths import DEFAULT_NAME, ClusterPaths
-from hack.cluster.steps import StepError, report
+from hack.cluster.steps import exit_status, say
 from hack.images.build import ensure_images
 from hack.images.catalogue import IMAGES
 
@@ -37,13 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--name", default=DEFAULT_NAME, help="the cluster's name (%(default)s)")
     chosen = parser.parse_args(arguments)
-    try:
-        references = ensure_images(chosen.only, ClusterPaths(chosen.name))
-    except StepError as error:
-        report(error)
-        return 1
-    for name, reference in references.items():
-        sys.stdout.write(f"{name}: {reference}\n")
+    return exit_status(lambda: _build(chosen.only, ClusterPaths(chosen.name)))
+
+
+def _build(names: Sequence[str], paths: ClusterPaths) -> int:
+    for name, reference in ensure_images(names, paths).items():
+        say(f"{name}: {reference}")
     return 0
 
 

@@ -18,11 +18,10 @@ from hack.cluster.locks import lock
 from hack.cluster.paths import ClusterPaths, cache_dir
 from hack.cluster.steps import Progress, StepError
 from hack.images.catalogue import IMAGES, ROOT, Image, image_key, with_parents
-from hack.images.registry import PREFIX, publish, pushed_digest, reference
+from hack.images.registry import PREFIX, REGISTRY_HINT, publish, pushed_digest, reference
 
 STORAGE = Path("/var/lib/containers")
 BUILD_HINT = "read the last lines above; `python -m hack.images --only NAME` tries that image again"
-PUSH_HINT = "is the registry running? see `python -m hack.cluster status`"
 
 
 def build_command(image: Image, tag: str, parent: str | None) -> list[str | Path]:
@@ -117,16 +116,16 @@ class Images:
         run(build_command(image, tag, parent), hint=BUILD_HINT, timeout=1800)
         digest = cache_dir() / f"{image.name}.digest"
         options = ("--quiet", "--tls-verify=false", "--digestfile", digest)
-        run(["buildah", "push", *options, tag, f"docker://{target}"], hint=PUSH_HINT, timeout=600)
+        run(["buildah", "push", *options, tag, f"docker://{target}"], hint=REGISTRY_HINT, timeout=600)
         return digest.read_text(encoding="ascii").strip()
 
     def _with_engine(self, image: Image, target: str, parent: str | None) -> str:
         # An engine pushes to what an image is called. What it keeps is its owner's to prune.
         run(engine_command(image, target, parent), hint=BUILD_HINT, timeout=1800)
-        run(["docker", "push", "--quiet", target], hint=PUSH_HINT, timeout=600)
+        run(["docker", "push", "--quiet", target], hint=REGISTRY_HINT, timeout=600)
         digest = pushed_digest(self._registry, image.name, target.rpartition(":")[2])
         if digest is None:
-            raise StepError(f"{target} was pushed, and is not there", PUSH_HINT)
+            raise StepError(f"{target} was pushed, and is not there", REGISTRY_HINT)
         return digest
 
     def tidy(self) -> None:

@@ -12,6 +12,7 @@ from hack.cluster.steps import StepError
 from hack.images.catalogue import IMAGES
 
 PREFIX = "modelrelease"
+REGISTRY_HINT = "is the registry running? see `python -m hack.cluster status`"
 MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
@@ -19,13 +20,21 @@ MANIFESTS = (
 
 
 def pushed_digest(registry: str, name: str, tag: str) -> str | None:
-    """Ask a registry for the digest of an image; None where it has no such image."""
+    """Ask a registry for the digest of an image; None where it has no such image.
+
+    Raises
+    ------
+    StepError
+        If nobody answers there.
+    """
     connection = http.client.HTTPConnection(registry, timeout=10)
     try:
         path = f"/v2/{PREFIX}/{name}/manifests/{tag}"
         connection.request("HEAD", path, headers={"Accept": ", ".join(MANIFESTS)})
         answer = connection.getresponse()
         return answer.getheader("Docker-Content-Digest") if answer.status == http.HTTPStatus.OK else None
+    except (OSError, http.client.HTTPException) as error:
+        raise StepError(f"no image registry answers at {registry}: {error}", REGISTRY_HINT) from error
     finally:
         connection.close()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import http.server
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from itertools import islice
@@ -225,6 +226,15 @@ def test_a_missing_image_is_built_from_its_parents_reference_and_pushed(
         "minilm": parent,
         "minilm-cls": f"{registry}/modelrelease/minilm-cls@sha256:new",
     }
+
+
+def test_where_no_registry_answers_a_sentence_says_so(paths: ClusterPaths) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    paths.settings.write_text(json.dumps({"registry_port": port}))
+    with pytest.raises(StepError, match=f"no image registry answers at 127.0.0.1:{port}") as caught:
+        build.Images(paths, Progress(1)).ensure("checks")
+    assert "hack.cluster status" in caught.value.hint
 
 
 def test_without_images_the_index_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
