@@ -30,11 +30,6 @@ _VOCABULARIES: Final = ("merges.txt", "spiece.model", "tokenizer.model")
 _Json = dict[str, Any]
 
 
-def generates(where: pathlib.Path) -> bool:
-    """Say whether a folder holds a generator."""
-    return (where / INDEX).is_file() or (where / SAMPLING).is_file()
-
-
 def read(where: pathlib.Path) -> fields.Contract:
     """Read the contract from the files of a generator.
 
