@@ -20,8 +20,10 @@ CUDA   := $(shell sed '/^\#/d; s/^/--no-emit-package /' hack/images/infinity/not
 # Console scripts and `python -m` both come from the project's own environment.
 export PATH        := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
+# Some images set it, and then every process compiles anew all that it imports: half of a short one's time.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-unit test-torch test-integration test-e2e test-chart test-argocd lint format cluster cluster-down images operator docs crds chart dashboards krew bench bench-images bench-parity bench-replay bench-slo faults requirements clean
+.PHONY: help demo test test-unit test-torch test-integration test-e2e test-chart test-argocd test-report lint format cluster cluster-down images operator docs crds chart dashboards krew bench bench-images bench-parity bench-replay bench-slo faults requirements clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-17s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +60,10 @@ test-chart: cluster images ## Install, upgrade and uninstall the chart under a r
 
 test-argocd: cluster images ## Releases by commits alone, through the real Argo CD, which it builds and starts
 	python -m hack.argocd test -- $(ARGS)
+
+test-report: $(READY) ## Look at the report of a run in Debian's Chromium, which it installs
+	python -m hack.installed chromium
+	pytest tests/report $(ARGS)
 
 lint: $(READY) ## Style, format, types, that imports point one way, and that the documentation builds
 	ruff check
@@ -135,5 +141,5 @@ $(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
 
 # Tesseract reads the text in images; where it is not there it is installed, or said how to.
 $(READER): $(READY)
-	command -v tesseract > /dev/null || python -m hack.reader
+	command -v tesseract > /dev/null || python -m hack.installed tesseract
 	touch $@
