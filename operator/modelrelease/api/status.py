@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import pydantic
 
-from modelrelease.api import base, run
+from modelrelease.api import base, run, slo_state
 
 MESSAGE_LENGTH_MAX: Final = 1024
 
@@ -63,6 +63,12 @@ class HistoryEntry(base.ApiModel):
     completion_time: base.Time | None = None
 
 
+class ObjectiveFeasibility(slo_state.SloFeasibility):
+    """What evidence for one objective costs."""
+
+    name: base.DnsLabel
+
+
 class ReleaseStatus(base.ApiModel):
     """A pure function of the run, the stored revisions and the children."""
 
@@ -82,14 +88,16 @@ class ReleaseStatus(base.ApiModel):
     """Which word of a person weighs more than the operator's, such as Forced or Paused; empty for none."""
     current_run: Annotated[str, pydantic.Field(max_length=253)] = ""
     """Name of the ModelReleaseRun that is under way, or ended last."""
+    feasibility: Annotated[
+        list[ObjectiveFeasibility], base.ListMap(("name",)), pydantic.Field(max_length=16)
+    ] = []
+    """Of the run that is under way, at the traffic when evidence was recorded last: about once a minute."""
     replicas: base.Count = 0
     """Pods of the revisions that serve."""
     selector: Annotated[str, pydantic.Field(max_length=512)] = ""
     """Label selector of those pods, for an autoscaler."""
     history: Annotated[list[HistoryEntry], pydantic.Field(max_length=10)] = []
     """The latest runs, the newest first."""
-    state_version: Annotated[int, pydantic.Field(ge=1, le=1000)] = 1
-    """Version of the stored state: an older operator leaves a newer one's alone."""
 
 
 def condition(

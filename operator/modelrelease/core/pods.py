@@ -152,7 +152,8 @@ def _container_blame(container: observation.Container, pod: observation.Pod) -> 
             reasons.CRASH_LOOP, said or reasons.crash_loop(container.name, container.restarts, code)
         )
     if _image_missing(container):
-        return Problem(reasons.IMAGE_NOT_FOUND, _image_message("There is no such image", container))
+        said = _image_message("There is no such image", container)
+        return Problem(reasons.IMAGE_NOT_FOUND, f"{said} Correct its name in the template, or push it.")
     return None
 
 

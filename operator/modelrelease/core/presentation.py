@@ -9,7 +9,7 @@ from typing import Final
 
 from modelrelease.api import constants, reasons, status, verdict
 from modelrelease.api import run as api_run
-from modelrelease.core import observation, story, target, traffic
+from modelrelease.core import observation, serving, story, target, traffic
 from modelrelease.core import override as core_override
 from modelrelease.core import verdict as core_verdict
 from modelrelease.core.situation import Situation
@@ -55,6 +55,7 @@ def present(
         verdict=_verdict(observed, run, now),
         overridden=_flag(observed),
         current_run=run.name if run is not None else "",
+        feasibility=_feasibility(observed),
         replicas=sum(_serving_pods(observed)),
         selector=_selector(observed),
         history=_history(observed),
@@ -81,13 +82,13 @@ def _ready(observed: observation.Observation) -> Said:
     promoted = target.promotions(observed)
     if not promoted:
         return "Ready", FALSE, reasons.NO_STABLE, "No revision was promoted yet, so none serves."
-    serving = story.serving_pods(observed)
-    if not serving:
-        return "Ready", FALSE, reasons.NOT_SERVING, story.served_by(observed)
+    ready = serving.ready_pods(observed)
+    if not ready:
+        return "Ready", FALSE, reasons.NOT_SERVING, serving.told(observed)
     run = target.active_run(observed)
-    baking = run is not None and list(serving) == [run.spec.revision] and promoted[0] not in serving
+    baking = run is not None and list(ready) == [run.spec.revision] and promoted[0] not in ready
     reason = reasons.SERVING_CANDIDATE if baking else reasons.SERVING_STABLE
-    return "Ready", TRUE, reason, story.served_by(observed)
+    return "Ready", TRUE, reason, serving.told(observed)
 
 
 def _motion(told: story.Story) -> list[Said]:
@@ -247,6 +248,18 @@ def _verdict(observed: observation.Observation, run: observation.Run | None, now
         or (here.status.phase is api_run.Phase.HOLDING and len(run.status.slos) < len(here.judged_slos))
     )
     return "" if winner is None or (winner is verdict.Verdict.PASS and pending) else winner.value
+
+
+def _feasibility(observed: observation.Observation) -> list[status.ObjectiveFeasibility]:
+    """Return what the run has recorded: what was seen a moment ago would cost a write at every look."""
+    run = target.active_run(observed)
+    if run is None or run.status.phase is api_run.Phase.RETURNING:
+        return []
+    return [
+        status.ObjectiveFeasibility(name=slo.name, **dict(slo.feasibility))
+        for slo in run.status.slos
+        if slo.feasibility is not None
+    ]
 
 
 # --- For autoscalers, and the past --------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from modelrelease.api import reasons, verdict
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.core import cut_over, judgement, observation, pods, retention, target
+from modelrelease.core import cut_over, ends, judgement, observation, pods, retention, serving, target
 from modelrelease.core.situation import Situation
 
 Problem = observation.Problem
@@ -101,8 +101,8 @@ def _settled(observed: observation.Observation, now: datetime.datetime) -> Story
         return _moving(Shown.PENDING, reasons.RUN_STARTED, "The first run is about to start.")
     if wanted.revision == stable:
         if observed.traffic.selects is observation.Selects.OFFERED:
-            return _moving(Shown.PENDING, reasons.ADOPTING, served_by(observed))
-        return Story(Shown.STABLE, Motion.SETTLED, reasons.SERVING_STABLE, served_by(observed))
+            return _moving(Shown.PENDING, reasons.ADOPTING, serving.told(observed))
+        return Story(Shown.STABLE, Motion.SETTLED, reasons.SERVING_STABLE, serving.told(observed))
     paused = observed.release.override.paused
     if paused is not None:
         message = f"{wanted.revision} is not tried, because a person has paused: {paused.reason}"
@@ -116,91 +116,33 @@ def _settled(observed: observation.Observation, now: datetime.datetime) -> Story
 def _not_tried(observed: observation.Observation, problem: Problem) -> Story:
     """Tell why the spec's revision is not the target: mostly the end of its last run."""
     if problem.reason == reasons.CANCELLED:
-        return _stalled(Problem(problem.reason, f"{problem.message} {served_by(observed)}"), Shown.CANCELLED)
+        said = f"{problem.message} {serving.told(observed)}"
+        return _stalled(Problem(problem.reason, said), Shown.CANCELLED)
     if problem.reason not in {reasons.ROLLED_BACK, reasons.REJECTED}:
         return _stalled(problem)
     shown = Shown.REJECTED if problem.reason == reasons.REJECTED else Shown.ROLLED_BACK
     desired = observed.release.desired
-    run = last_run(observed, desired.revision) if desired is not None else None
+    run = ends.last_run(observed, desired.revision) if desired is not None else None
     ended = run is not None and run.status.outcome is not api_run.Outcome.PROMOTED
     if run is None or not ended:
-        return _stalled(Problem(problem.reason, f"{problem.message} {served_by(observed)}"), shown)
+        return _stalled(Problem(problem.reason, f"{problem.message} {serving.told(observed)}"), shown)
     failed = run.status.failed and problem.reason == reasons.ROLLED_BACK
     reason = run.status.reason if failed and run.status.reason else problem.reason
-    return _stalled(Problem(reason, aftermath(observed, run)), shown)
+    return _stalled(Problem(reason, ends.aftermath(observed, run)), shown)
 
 
 def _later(observed: observation.Observation, revision: str, decision: retention.RetryDecision) -> Story:
-    run = last_run(observed, revision)
-    past = aftermath(observed, run) if run is not None else served_by(observed)
+    run = ends.last_run(observed, revision)
+    past = ends.aftermath(observed, run) if run is not None else serving.told(observed)
     if decision.at is None:
         reason = run.status.reason if run is not None and run.status.reason else decision.reason
         message = f"{past} It is not tried again by itself: change the spec, or set spec.override.retry."
         return _stalled(Problem(reason, message), Shown.ROLLED_BACK)
     message = f"{past} Attempt {decision.attempt} starts at {decision.at:%Y-%m-%d %H:%M:%S} UTC."
+    if run is not None and run.status.reason == reasons.IMAGE_NOT_FOUND:
+        # Unlike a crash it will be the same again, unless somebody does something: that is no progress.
+        return _stalled(Problem(run.status.reason, message), Shown.ROLLED_BACK)
     return _moving(Shown.RETRYING, decision.reason, message)
-
-
-def last_run(observed: observation.Observation, revision: str) -> observation.Run | None:
-    """Return the newest run of a revision."""
-    return next((run for run in reversed(observed.runs) if run.spec.revision == revision), None)
-
-
-def aftermath(observed: observation.Observation, run: observation.Run) -> str:
-    """Tell how a run ended, who serves now, and whether users met the candidate."""
-    candidate, met = run.spec.revision, run.status.live_since is not None
-    users = reasons.was_live(candidate) if met else reasons.never_live(candidate)
-    return f"{ending(run)} {served_by(observed)} {users}"
-
-
-def ending(run: observation.Run) -> str:
-    """Tell the outcome and its cause in one sentence."""
-    said = run.status.message
-    if run.status.reason == reasons.CHECK_FAILED:
-        # The one that decided: another may have failed that is only reported, or was waived then.
-        failing = (check for check in run.status.checks if check.verdict is verdict.Verdict.FAIL)
-        failed = next((check for check in failing if said.startswith(f"{check.name} failed")), None)
-        if failed is not None:
-            said = check_failed(failed)
-    outcome = run.status.outcome or reasons.RETURNED
-    told = reasons.sentence(f"{outcome}: {said}" if said else str(outcome))
-    files = run.status.artifact.changed_files if run.status.artifact is not None else []
-    if files and run.status.reason == reasons.CHECK_FAILED:
-        return f"{told} {reasons.changed_files(files)}"
-    return told
-
-
-def check_failed(status: api_run.CheckStatus) -> str:
-    """Tell that a check failed, with its likely cause."""
-    cause = ""
-    if status.diagnosis is not None:
-        cause = f", cause {status.diagnosis.cause} ({status.diagnosis.confidence})"
-    return f"{status.name} failed{cause}: {status.message}"
-
-
-def served_by(observed: observation.Observation) -> str:
-    """Tell which revision users reach."""
-    traffic, ready = observed.traffic, serving_pods(observed)
-    if traffic.selects is observation.Selects.OFFERED:
-        stable = observed.revisions.get(target.stable_of(observed) or "")
-        there = sum(pod.ready for pod in stable.pods) if stable is not None else 0
-        return reasons.adopting(observed.release.name, there, observed.release.replicas)
-    if not ready:
-        return "Nothing serves: no pod that users could reach is Ready."
-    if traffic.selects is observation.Selects.PINNED:
-        return reasons.serves(traffic.revision)
-    return f"Revisions {' and '.join(sorted(ready))} serve."
-
-
-def serving_pods(observed: observation.Observation) -> dict[str, int]:
-    """Return the Ready pods that the traffic object selects, by revision; only revisions with some."""
-    traffic = observed.traffic
-    if traffic.selects is observation.Selects.PINNED:
-        names = [traffic.revision] if traffic.revision in observed.revisions else []
-    else:
-        names = list(observed.revisions) if traffic.selects is observation.Selects.WIDENED else []
-    counts = {name: sum(pod.ready for pod in observed.revisions[name].pods) for name in names}
-    return {name: count for name, count in counts.items() if count}
 
 
 def name_conflict(observed: observation.Observation) -> Problem | None:
@@ -219,7 +161,7 @@ def name_conflict(observed: observation.Observation) -> Problem | None:
 def _under_way(here: Situation) -> Story:
     if here.status.phase is api_run.Phase.RETURNING:
         to = f"to {here.stable}" if here.stable else "from users"
-        message = f"All traffic goes back {to}. {ending(here.run)}"
+        message = f"All traffic goes back {to}. {ends.ending(here.run)}"
         return _moving(Shown.RETURNING, here.status.reason or reasons.RETURNING, message)
     problem = obstacle(here)
     if problem is not None:

@@ -69,6 +69,11 @@ def full_status() -> status.ReleaseStatus:
         weight=25,
         verdict="Pass",
         current_run="minilm-r0123456789-1",
+        feasibility=[
+            status.ObjectiveFeasibility(
+                name="latency", reachable=True, requests_per_second="2.11", seconds_needed=57, message="So."
+            )
+        ],
         replicas=3,
         selector="modelrelease.dev/release=minilm",
         history=[

@@ -118,6 +118,25 @@ def test_a_hold_tells_what_a_pass_costs() -> None:
     assert shown.message.endswith("Pass takes about 5 min more.")
 
 
+def test_what_a_pass_costs_stands_in_the_status_as_long_as_the_run_goes_forward() -> None:
+    observed = seen(TOO_FEW)
+    shown = presentation.present(observed, NOW, None).feasibility
+    assert [(one.name, one.reachable, one.message) for one in shown] == [("latency", False, SCARCE.message)]
+    (run,) = observed.runs
+    for phase in (api_run.Phase.RETURNING, api_run.Phase.DONE):
+        after = run.status.model_copy(update={"phase": phase, "outcome": api_run.Outcome.ROLLED_BACK})
+        ended = dataclasses.replace(observed, runs=(dataclasses.replace(run, status=after),))
+        assert presentation.present(ended, NOW, None).feasibility == []
+
+
+def test_numbers_that_move_are_told_as_they_were_recorded() -> None:
+    observed = seen(TOO_FEW)
+    moved = SCARCE.model_copy(update={"requests_per_second": "0.2"})
+    newer = dataclasses.replace(observed, slos=(TOO_FEW.model_copy(update={"feasibility": moved}),))
+    before, after = (presentation.present(each, NOW, None).feasibility for each in (observed, newer))
+    assert before == after
+
+
 # --- With whom the candidate is compared --------------------------------------------------------------------
 
 

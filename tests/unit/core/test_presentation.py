@@ -139,6 +139,16 @@ def test_a_crash_is_tried_again_and_says_when():
     assert "Attempt 2 starts at 2026-11-02 08:10:50 UTC." in shown.message
 
 
+def test_an_image_that_does_not_exist_stalls_at_once_though_it_is_tried_again():
+    said = {"failed": False, "reason": reasons.IMAGE_NOT_FOUND, "message": "No such image.", "checks": []}
+    shown = present(rolled_back(**said))
+    assert shown.phase == "RolledBack"
+    assert condition(shown, "Stalled") == ("True", reasons.IMAGE_NOT_FOUND)
+    assert condition(shown, "Reconciling")[0] == "False"
+    assert "No such image. " in shown.message
+    assert "Attempt 2 starts at 2026-11-02 08:10:50 UTC." in shown.message
+
+
 def test_exhausted_retries_stall_with_the_last_reason():
     runs = tuple(build.ended(attempt=n, done=n, reason=reasons.CRASH_LOOP) for n in range(1, 6))
     shown = present(build.observed(STABLE_UP, CANARY_EMPTY, runs=runs), now=100_000)

@@ -15,16 +15,14 @@ import pydantic
 from canary_checks import result
 from modelrelease.api import reasons, verdict
 from modelrelease.api import run as api_run
-from modelrelease.cli.mrel import difference, objects, screen, words
-from modelrelease.core import observation, story
+from modelrelease.cli.mrel import difference, objects, pages, screen, words
+from modelrelease.core import ends, observation
 
 EVIDENCE_KEY: Final = "result.json.gz"
 _EVIDENCE_MAX: Final = 8 << 20
 """Bytes that an evidence may have once it is unpacked."""
 _PASSING_MAX: Final = 4
 _WORST_MAX: Final = 5
-_CAUSES: Final = "docs/causes"
-_REASONS: Final = "docs/reasons"
 _UNKNOWN: Final = "Unknown"
 
 
@@ -104,6 +102,8 @@ def explanation(
     stored: Mapping[str, objects.Stored],
     runs: Sequence[observation.Run],
     evidence: Mapping[str, result.CheckResult | None],
+    *,
+    page: str = pages.REPOSITORY,
 ) -> Explanation:
     """Return why a run is where it is.
 
@@ -119,6 +119,8 @@ def explanation(
         All runs of the release, oldest first.
     evidence
         By the check's name what it left; None where that is lost.
+    page
+        What the address of a page is made from (:mod:`modelrelease.cli.mrel.pages`).
     """
     failing = deciding(run)
     first = failing[0] if failing else None
@@ -152,7 +154,7 @@ def explanation(
         excluded=tuple(f"{one.cause}: {one.because}" for one in diagnosis.excluded) if diagnosis else (),
         left=tuple(diagnosis.left) if diagnosis else (),
         worst=_worst(found),
-        next=_next(release, run, diagnosis, cause),
+        next=_next(release, run, diagnosis, cause, page),
         notes=tuple(
             f"The evidence of {name} is lost: only what the run remembers is shown." for name in lost
         ),
@@ -175,7 +177,7 @@ def _why(release: objects.Release, run: observation.Run, first: api_run.CheckSta
     decided = run.status.reason == reasons.CHECK_FAILED and first is not None
     if decided and first is not None:
         return reasons.sentence(f"{first.name} failed: {first.message}")
-    return reasons.sentence(run.status.message) or story.ending(run)
+    return reasons.sentence(run.status.message) or ends.ending(run)
 
 
 def _changed(
@@ -263,14 +265,18 @@ def _worst(found: result.CheckResult | None) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _next(release: objects.Release, run: observation.Run, diagnosis: Any, cause: str) -> tuple[str, ...]:
+def _next(
+    release: objects.Release, run: observation.Run, diagnosis: Any, cause: str, page: str
+) -> tuple[str, ...]:
     found = list(diagnosis.next) if diagnosis is not None else []
     if cause not in {"", _UNKNOWN}:
-        found.append(f"what {cause} means and how it is cured: {_CAUSES}/{cause}.md")
+        cured = pages.address(page, f"causes/{cause}")
+        found.append(f"what {cause} means and how it is cured: {cured}")
     here = f"{release.name} -n {release.namespace}"
     status = run.status
     if status.reason and status.outcome is not api_run.Outcome.PROMOTED:
-        found.append(f"what {status.reason} means and what to do: {_REASONS}/{status.reason}.md")
+        meant = pages.address(page, f"reasons/{status.reason}")
+        found.append(f"what {status.reason} means and what to do: {meant}")
     if status.outcome is api_run.Outcome.ROLLED_BACK and status.failed:
         found.append(
             f"change it in Git, or, if the cause is outside of it: kubectl mrel retry {here} --reason …"

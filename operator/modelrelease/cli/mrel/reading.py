@@ -175,8 +175,9 @@ def explain(
 ) -> int:
     """Tell why a run ended so: WHY, CHANGED, EVIDENCE, EXCLUDED, LEFT, NEXT."""
     here, cluster = _shell(ctx), _shell(ctx).connect(options.kubectl(namespace, context, kubeconfig))
-    from modelrelease.cli.mrel import looking  # noqa: PLC0415 - `--help` reads nothing
+    from modelrelease.cli.mrel import looking, pages  # noqa: PLC0415 - `--help` reads nothing
 
+    page = pages.template(here.environ)
     found = looking.Look(cluster, name, [port.RUNS, port.REVISIONS])
     from modelrelease.cli.mrel import explaining, objects  # noqa: PLC0415 - while kubectl is on its way
 
@@ -191,7 +192,7 @@ def explain(
             except port.Failed as error:
                 here.complain(f"note: the evidence of {check.name} can't be read: {error}")
     view = explaining.explanation(
-        release, run, objects.stored(found.allowed(port.REVISIONS) or ()), runs, evidence
+        release, run, objects.stored(found.allowed(port.REVISIONS) or ()), runs, evidence, page=page
     )
     if output is not None:
         here.answer(output.value, dataclasses.asdict(view))
