@@ -171,6 +171,18 @@ def test_the_alerts_are_those_of_kustomize_and_the_labels_find_them(chart: Any):
     assert rules["metadata"]["labels"]["release"] == "kube-prometheus"
 
 
+def test_the_pages_of_the_alerts_are_where_the_installation_publishes_them(chart: Any):
+    published = "https://docs.example/alerts/"
+    found = chart(prometheusRule={"enabled": True, "runbooks": published})["PrometheusRule", SYSTEM, NAME]
+    rules = [rule for group in found["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
+    assert len(rules) > 3
+    assert [rule["annotations"]["runbook_url"] for rule in rules] == [
+        f"{published}{rule['alert']}.md" for rule in rules
+    ]
+    with pytest.raises(rendering.Refused, match="runbooks"):
+        chart(prometheusRule={"enabled": True, "runbooks": "https://docs.example/alerts"})
+
+
 def test_where_and_beside_what_it_runs_can_be_chosen(chart: Any):
     objects = chart(
         nodeSelector={"pool": "system"},
