@@ -16,14 +16,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m hack.helm", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("build", help="build helm and helm-docs")
-    commands.add_parser("path", help="print the path of helm")
+    path = commands.add_parser("path", help="print the path of helm")
+    path.add_argument("--folder", action="store_true", help="of its folder, for PATH")
     commands.add_parser(
         "generate", help="write the chart's schema of the operator's settings, and its README"
     )
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "path":
-            print(programs.path(programs.HELM))
+            found = programs.path(programs.HELM)
+            print(found.parent if chosen.folder else found)
             return 0
         run_steps(binaries.steps(programs.ALL))
         if chosen.command == "generate":

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hack import sample
 from hack.demo import stage
 from hack.helm import schema
 from tests.chart.serving import Serving
@@ -19,22 +20,11 @@ SYSTEM = "chart-system"
 COLUMNS = "jsonpath={.spec.versions[0].additionalPrinterColumns[*].name}"
 
 
-def values_of(images: dict[str, str]) -> dict[str, Any]:
-    def image(name: str) -> dict[str, str]:
-        repository, _, digest = images[name].partition("@")
-        return {"repository": repository, "digest": digest}
-
-    return {
-        "image": image("operator"),
-        "checks": {"image": image("checks"), "torchImage": image("checks-torch-cpu")},
-    }
-
-
 @pytest.mark.timeout(900)
 def test_serving_is_untouched_from_install_to_uninstall(
     on: stage.Stage, helm: Any, release: Release, changed_chart: Path, tmp_path: Path
 ):
-    values = values_of(dict(on.images))
+    values = sample.values(on.images)
     # The CRDs are there already, from kustomize: they are taken over.
     helm("install", schema.CHART, "--create-namespace", "--take-ownership", values=values)
     release.release_first()

@@ -1,13 +1,16 @@
 """The first steps of the quickstart, as far as they need no cluster."""
 
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
 from hack import sample
 from hack.cluster import steps
 from hack.demo import stage
+from hack.helm import schema
 from hack.images import registry
 
 KUBECONFIG = {
@@ -23,9 +26,8 @@ def images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     path = tmp_path / "kubeconfig"
     path.write_text(yaml.safe_dump(KUBECONFIG), encoding="utf-8")
     monkeypatch.setenv("MODELRELEASE_KUBECONFIG", str(path))
-    found = {
-        name: f"127.0.0.1:5050/modelrelease/{name}@sha256:{'a' * 64}" for name in ("minilm-cased", "loadgen")
-    }
+    names = ("minilm-cased", "loadgen", "operator", "checks", "checks-torch-cpu")
+    found = {name: f"127.0.0.1:5050/modelrelease/{name}@sha256:{'a' * 64}" for name in names}
     monkeypatch.setattr(registry, "references", lambda: found)
     return found
 
@@ -38,6 +40,17 @@ def test_a_sample_names_the_image_that_was_built_here(
     printed = yaml.safe_load(capsys.readouterr().out)
     assert images[image] in yaml.safe_dump(printed)
     assert printed["metadata"]["namespace"] == "demo"
+
+
+def test_the_values_are_the_charts_and_name_what_was_built_here(
+    images: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sample.main(["values"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    jsonschema.validate(printed, json.loads(schema.FILE.read_text(encoding="utf-8")))
+    said = (printed["image"], printed["checks"]["image"], printed["checks"]["torchImage"])
+    built = [images[name] for name in ("operator", "checks", "checks-torch-cpu")]
+    assert [f"{one['repository']}@{one['digest']}" for one in said] == built
 
 
 def test_without_images_one_sentence_says_what_to_run(
