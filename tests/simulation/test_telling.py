@@ -10,7 +10,7 @@ from modelrelease.cluster import api
 from modelrelease.controller import noticing, tracing
 from modelrelease.core import spans, traceparent
 from modelrelease.notifications import notice, settings
-from tests.simulation import plots, virtual, world
+from tests.simulation import people, plots, virtual, world
 
 BAD = (60.0, "commit", {"behaviour": "casing", "number": 1})
 GOOD = (60.0, "commit", {"behaviour": "good", "number": 1})
@@ -93,3 +93,30 @@ def test_a_run_is_one_trace_whatever_happens_to_the_operator():
     assert any(span.name == "turn" for span in own)
     assert all(span.start <= span.end for span in own)
     assert traceparent.trace_id(first["metadata"]["uid"]) in {span.trace for span in told.spans}
+
+
+def test_whoever_names_an_unknown_target_is_told_once_at_the_release():
+    told: list[notice.Notice] = []
+    sentence = "modelrelease.dev/notify names serch, which is not there: write search."
+    shown: list[dict[str, Any]] = []
+
+    def more(here: world.World, port: api.Api) -> dict[str, Any]:
+        return {
+            "notify": noticing.to(settings.Notifications(), told.append),
+            "misnamed": lambda release: (sentence,),
+        }
+
+    async def main() -> None:
+        lived_in = world.World(plots.life(BAD), more)
+        assert (await lived_in.live()).problem == ""
+        events = lived_in.server.select("Event", people.NAMESPACE)
+        shown.extend(one for one in events if one["reason"] == "UnknownNotificationTarget")
+
+    virtual.run(main())
+    (said,) = shown
+    assert (said["type"], said["message"], said["involvedObject"]["kind"]) == (
+        "Warning",
+        sentence,
+        "ModelRelease",
+    )
+    assert [one for one in told if one.reason == "UnknownNotificationTarget"] == []

@@ -102,6 +102,7 @@ _INFO: Final = (
     reasons.SLO_INFEASIBLE,
     reasons.SUPERSEDED,
     reasons.TEMPLATE_REVERTED,
+    reasons.UNKNOWN_NOTIFICATION_TARGET,
     reasons.WAIVED,
 )
 

@@ -98,6 +98,7 @@ ERROR_DEADLINE: Final = "ErrorDeadline"
 JUDGING_BROKE: Final = "JudgingBroke"
 """An Error that is ours, or a source that never answered."""
 UNKNOWN_PROMETHEUS_SOURCE: Final = "UnknownPrometheusSource"
+UNKNOWN_NOTIFICATION_TARGET: Final = "UnknownNotificationTarget"
 REFERENCE_NOT_RECORDED: Final = "ReferenceNotRecorded"
 IMAGE_DRIFT: Final = "ImageDrift"
 HARDWARE_UNTESTED: Final = "HardwareUntested"
@@ -276,7 +277,15 @@ def out_of_memory(container: str) -> str:
 def exposed(services: tuple[str, ...]) -> str:
     """Say which foreign Services would send users to the canary."""
     names = ", ".join(services)
-    return f"No canary is started: the selector of Service {names} matches its pods: users would reach it."
+    return (
+        f"No canary is started: the selector of Service {names} matches its pods, so users would reach it. "
+        f"Narrow that selector, or change the template's labels."
+    )
+
+
+def not_found(named: str, what: str, namespace: str) -> str:
+    """Say that something a manifest names does not exist, and what to change."""
+    return f"{named} {what}, which is not in namespace {namespace}: create it there, or correct the name."
 
 
 def name_conflict(name: str) -> str:

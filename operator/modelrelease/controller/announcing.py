@@ -200,6 +200,12 @@ def asked(
     return events.event(owner, about, condition.reason, condition.message, now)
 
 
+def misnamed(owner: manifests.Owner, said: str, now: datetime.datetime) -> api.Object:
+    """Return the Event that a release names somebody whom nobody knows, one for each sentence."""
+    reason = reasons.UNKNOWN_NOTIFICATION_TARGET
+    return events.event(owner, f"misnamed/{said}", reason, said, now, warning=True)
+
+
 def _asks(status: api_status.ReleaseStatus) -> str | None:
     """Return what a person is asked: the gate, or only why, where the sentence holds numbers that move."""
     found = next((one for one in status.conditions if one.type == PAUSED), None)

@@ -1,6 +1,6 @@
 """What a notice says beside the sentence of its Event: the numbers, and where to look."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from modelrelease.api import constants, escalation, reasons, verdict
@@ -40,6 +40,22 @@ def to(configured: settings.Notifications, tell: Callable[[notices.Notice], None
         tell(notice(release, event, configured, run, status))
 
     return notify
+
+
+class Misnamed(Protocol):
+    """Says which targets a release names that the installation does not have for it."""
+
+    def __call__(self, release: api.Object) -> Sequence[str]: ...
+
+
+def misnamed(configured: settings.Notifications) -> Misnamed:
+    """Return who says it, one sentence for each target."""
+
+    def said(release: api.Object) -> Sequence[str]:
+        namespace = release["metadata"]["namespace"]
+        return routing.misnamed(facts.annotations_of(release), namespace, configured)
+
+    return said
 
 
 def notice(

@@ -139,6 +139,7 @@ async def _serve(
             notify=noticing.to(configured.notifications, people.tell)
             if configured.notifications.targets
             else None,
+            misnamed=noticing.misnamed(configured.notifications),
         )
     )
     operator = loop.Operator(

@@ -83,6 +83,8 @@ class Shell:
     """Tells what users ask stable, and what GPUs do; without it every load is replayed as declared."""
     notify: noticing.Notify | None = None
     """Tells people; it neither waits nor fails."""
+    misnamed: noticing.Misnamed | None = None
+    """Says whom a release wants told that nobody knows."""
     traces: tracing.Traces | None = None
     """Tells the traces of runs."""
 
@@ -95,11 +97,14 @@ class Turns:
         self._port = shell.port
         self._met: set[str] = set()
         """Releases that had a turn of this operator."""
+        self._misnamed: dict[str, Sequence[str]] = {}
+        """By release, whom it names and nobody knows, as it was last said."""
 
     def forget(self, key: loop.Key) -> None:
         """Drop the judgements of a release that is gone."""
         self._shell.judging.forget(key)
         self._met.discard(key.uid)
+        self._misnamed.pop(key.uid, None)
 
     async def take(self, key: loop.Key, wake_up: Callable[[], None]) -> loop.Requeue:
         """Take one turn.
@@ -272,8 +277,21 @@ class Turns:
         await self._publish(look, announcing.asked(look.objects.owner, previous, status, now))
         for said in announcing.overrides(look.objects.owner, previous, status, now):
             await self._publish(look, said)
+        await self._correct(key, look)
         dumped = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         await act.write_release_status(self._port, look, dumped)
+
+    async def _correct(self, key: loop.Key, look: observe.Look) -> None:
+        """Tell the person who has written it, once, that a notification target does not exist."""
+        said = self._shell.misnamed(look.objects.release) if self._shell.misnamed is not None else ()
+        for sentence in said:
+            if sentence not in self._misnamed.get(key.uid, ()):
+                event = announcing.misnamed(look.objects.owner, sentence, self._port.now())
+                await self._publish(look, event, tell=False)
+        if said:
+            self._misnamed[key.uid] = said
+        else:
+            self._misnamed.pop(key.uid, None)
 
     def _requeue(
         self, key: loop.Key, observed: observation.Observation, wake_up: Callable[[], None]

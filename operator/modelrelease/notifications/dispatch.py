@@ -96,7 +96,7 @@ class Dispatch:
         self._known[notice.key] = None
         if len(self._known) > REMEMBERED_MAX:
             self._known.popitem(last=False)
-        for name in routing.unknown(notice, self._configured):
+        for name in routing.unknown(notice.targets, notice.namespace, self._configured):
             self._count("", UNKNOWN, 1)
             _log.warning(
                 "%s/%s names the notification target %r, which this installation does not have for it",

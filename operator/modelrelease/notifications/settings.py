@@ -1,5 +1,6 @@
 """The targets that an installation names. A release may name one too; it can give no URL of its own."""
 
+import difflib
 import fnmatch
 import string
 from pathlib import Path
@@ -7,12 +8,16 @@ from typing import Annotated, Final
 
 import pydantic
 
-from modelrelease.api import base, escalation
+from modelrelease.api import base, escalation, reasons
 
 TARGETS_MAX: Final = 32
 
 _LOUD: Final = (escalation.Severity.PAGE, escalation.Severity.TICKET, escalation.Severity.INFO)
 _PLACES: Final = frozenset({"namespace", "name", "reason", "revision", "run"})
+
+_REASONS: Final = frozenset(
+    value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)
+)
 
 Word = Annotated[str, pydantic.Field(min_length=1, max_length=128)]
 LabelValue = Annotated[str, pydantic.Field(max_length=63)]
@@ -42,6 +47,14 @@ def _page(url: str) -> str:
 Page = Annotated[str, pydantic.Field(max_length=1024), pydantic.AfterValidator(_page)]
 
 
+def _reason(said: str) -> str:
+    """Accept a reason that there is: one that is misspelt would keep silent for ever."""
+    if said not in _REASONS:
+        close = difflib.get_close_matches(said, _REASONS, n=1)
+        raise ValueError(f"{said} is no reason{f': write {close[0]}' if close else ''}")
+    return said
+
+
 class Target(base.ApiModel):
     """One place where people read: a channel, a mailbox, a pager."""
 
@@ -51,7 +64,9 @@ class Target(base.ApiModel):
     severities: Annotated[tuple[escalation.Severity, ...], pydantic.Field(min_length=1, max_length=4)] = _LOUD
     teams: Annotated[tuple[escalation.Team, ...], pydantic.Field(max_length=2)] = ()
     """Empty for both."""
-    reasons: Words = ()
+    reasons: Annotated[
+        tuple[Annotated[Word, pydantic.AfterValidator(_reason)], ...], pydantic.Field(max_length=64)
+    ] = ()
     """Empty for all of them."""
     namespaces: Words = ()
     """Patterns such as ``team-*``; empty for all namespaces."""

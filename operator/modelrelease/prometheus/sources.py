@@ -35,7 +35,8 @@ class UnknownSourceError(LookupError):
         self.name = name
         self.known = known
         super().__init__(
-            f"no Prometheus source {name!r}; the installation has {', '.join(known) if known else 'none'}"
+            f"no Prometheus source {name!r}; the installation has {', '.join(known) if known else 'none'}: "
+            f"change source, or have it added to the operator's configuration"
         )
 
 

@@ -19,6 +19,11 @@ def told(server: receivers.Receiver, what: str) -> int:
     return sum(line.endswith(what) for text in texts for line in text.splitlines())
 
 
+def warnings(cluster: Any, reason: str) -> list[Any]:
+    found = cluster.core.list_namespaced_event(cluster.namespace, field_selector=f"reason={reason}").items
+    return [event for event in found if event.type == "Warning"]
+
+
 def test_a_promotion_is_told_once_and_traced_whole_whatever_happens_to_the_operator(
     cluster: Any, operator: Any, until: Until, tmp_path: Path
 ):
@@ -31,7 +36,9 @@ def test_a_promotion_is_told_once_and_traced_whole_whatever_happens_to_the_opera
             encoding="utf-8",
         )
         operator._environment["MODELRELEASE_CONFIG"] = str(config)
-        cluster.create(test_process.manifest("told"))
+        release = test_process.manifest("told")
+        release["metadata"]["annotations"] = {"modelrelease.dev/notify": "chatt"}
+        cluster.create(release)
         operator.start()
         what = f"{cluster.namespace}/told: FirstRelease"
         until(lambda: told(chat, what), "the message")
@@ -47,6 +54,11 @@ def test_a_promotion_is_told_once_and_traced_whole_whatever_happens_to_the_opera
         until(lambda: 'result="success"' in operator.get("/metrics")[1], "a turn of the next operator")
         assert operator.terminate()[0] == 0
         assert told(chat, what) == 1
+        # Whoever has misspelt a target is told at the release, once; the message went out all the same.
+        (said,) = warnings(cluster, "UnknownNotificationTarget")
+        assert (said.involved_object.name, said.count) == ("told", 1)
+        assert said.message.endswith(f"does not have for namespace {cluster.namespace}: write chat.")
+        assert told(chat, "told: UnknownNotificationTarget") == 0
     text = operator.log()
     assert SECRET not in text
     assert "was not told" not in text

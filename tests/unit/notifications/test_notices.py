@@ -65,7 +65,44 @@ def test_a_release_names_targets_in_an_annotation():
     known = settings.Notifications.model_validate(
         {"targets": [{"name": "a", "urlFile": "/u", "namespaces": ["prod"]}, {"name": "b", "urlFile": "/u"}]}
     )
-    assert routing.unknown(notice(targets=("a", "b", "c")), known) == ("a", "c")
+    assert routing.unknown(("a", "b", "c"), "search", known) == ("a", "c")
+
+
+@pytest.mark.parametrize(
+    ("written", "namespace", "cure"),
+    [
+        ("serch-oncall", "search", "write search-oncall."),
+        ("pagers", "search", "there are search-oncall, chat."),
+        # Whoever may not have a target does not learn its name.
+        ("search-oncall", "ranking", "there are chat."),
+        ("chat", "ranking", None),
+        ("", "ranking", None),
+    ],
+)
+def test_whoever_names_a_target_that_is_not_there_is_told_what_to_write(
+    written: str, namespace: str, cure: str | None
+):
+    known = settings.Notifications.model_validate(
+        {
+            "targets": [
+                {"name": "search-oncall", "urlFile": "/u", "namespaces": ["search"]},
+                {"name": "chat", "urlFile": "/u"},
+            ]
+        }
+    )
+    said = routing.misnamed({routing.ANNOTATION: written}, namespace, known)
+    begins = f"{routing.ANNOTATION} names {written}, which this installation does not have for namespace"
+    assert said == (() if cure is None else (f"{begins} {namespace}: {cure}",))
+
+
+def test_where_nobody_is_told_of_anything_a_name_is_wrong_too():
+    (said,) = routing.misnamed({routing.ANNOTATION: "chat"}, "search", settings.Notifications())
+    assert said.endswith("for namespace search: it has none.")
+
+
+def test_a_misspelt_reason_of_a_target_is_an_error_and_not_silence():
+    with pytest.raises(pydantic.ValidationError, match="ChekFailed is no reason: write CheckFailed"):
+        settings.Target.model_validate({"name": "a", "urlFile": "/u", "reasons": ["ChekFailed"]})
 
 
 def test_a_message_of_one_notice_tells_all_of_it():

@@ -1,6 +1,7 @@
 """``lint``: what is wrong with manifests, and what the operator would do with them. Offline."""
 
 import dataclasses
+import difflib
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from modelrelease.api import advice, constants, lint, parse, reasons
 from modelrelease.api import checks as api_checks
 from modelrelease.api import spec as api_spec
 from modelrelease.cli.mrel import feasible, port, screen, words
+from modelrelease.notifications import routing
 
 OWNER: Final = f"{constants.GROUP}/owner"
 RUNBOOK: Final = f"{constants.GROUP}/runbook"
@@ -21,6 +23,8 @@ _ANNOTATIONS: Final = {
     RUNBOOK: "the URL of what to do when it is",
     MODEL_CARD: "the URL of what the model is for, and what it is not",
 }
+_KNOWN: Final = (*_ANNOTATIONS, routing.ANNOTATION)
+_ALIKE: Final = 0.85
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 _FILE_MAX: Final = 8 << 20
 _PINNED: Final = "@sha256:"
@@ -123,6 +127,7 @@ def one(source: str, manifest: Mapping[str, Any], asked: Asked = Asked()) -> Lin
         return Linted(source, name, tuple(said))
     parsed = parse.parse_release(manifest).spec
     assert isinstance(parsed, api_spec.ReleaseSpec)
+    said += [(Level.WARNING.value, path, text) for path, text in _annotations(manifest)]
     costs = list(feasible.costs(parsed, asked.traffic))
     said += [(Level.WARNING.value, path, _UNREACHABLE) for path, _, reachable in costs if not reachable]
     if asked.production:
@@ -133,6 +138,18 @@ def one(source: str, manifest: Mapping[str, Any], asked: Asked = Asked()) -> Lin
         namespace = str(manifest["metadata"].get("namespace") or _NAMESPACE)
         said += [(level.value, path, text) for path, text in asked.without_data(name, namespace, parsed)]
     return Linted(source, name, tuple(said), would(parsed), tuple(text for _, text, _ in costs))
+
+
+def _annotations(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is misspelt: the API server takes any annotation, and nobody would read this one."""
+    said = manifest["metadata"].get("annotations")
+    for name in said if isinstance(said, Mapping) else ():
+        close = difflib.get_close_matches(str(name), _KNOWN, n=1, cutoff=_ALIKE)
+        if close and name not in _KNOWN:
+            yield f"metadata.annotations[{name}]", f"is read by nobody: write {close[0]}"
+        if name == routing.ANNOTATION:
+            for why in routing.impossible(str(said[name])):
+                yield f"metadata.annotations[{name}]", why
 
 
 def _stricter(level: str, path: str, message: str) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ import datetime
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from modelrelease.api import reasons
 from modelrelease.api import run as api_run
 from modelrelease.api import status as api_status
 from modelrelease.cli.mrel import objects, screen, words
@@ -241,7 +242,7 @@ def _when(one: Attempt, now: datetime.datetime) -> str:
 
 
 def _told(one: Attempt) -> str:
-    message = one.message or one.reason
+    message = reasons.sentence(one.message or one.reason)
     users = (
         ""
         if one.live is None or one.live or one.outcome == "Promoted" or not one.outcome

@@ -1,13 +1,15 @@
-"""The console script ``kubectl-mrel``, which kubectl finds as ``kubectl mrel``."""
+"""The console script ``kubectl-mrel``, which kubectl finds as ``kubectl mrel``.
+
+It imports nothing before it can be interrupted in silence: at 3 a.m. people press Ctrl-C early.
+"""
 
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import typer
-
-from modelrelease.cli.mrel import commands, completing, port, shell
+if TYPE_CHECKING:
+    from modelrelease.cli.mrel import shell
 
 FAILED: Final = 1
 USAGE: Final = 64
@@ -17,10 +19,14 @@ INTERRUPTED: Final = 130
 
 def main() -> None:
     """Run the plugin in this process and exit."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
 
 
-def run(arguments: Sequence[str], here: shell.Shell | None = None) -> int:
+def run(arguments: Sequence[str], here: "shell.Shell | None" = None) -> int:
     """Run one command.
 
     Parameters
@@ -34,6 +40,10 @@ def run(arguments: Sequence[str], here: shell.Shell | None = None) -> int:
     -------
     The exit code; never a traceback, which at 3 a.m. tells nobody anything.
     """
+    import typer  # noqa: PLC0415 - see above
+
+    from modelrelease.cli.mrel import commands, completing, port, shell  # noqa: PLC0415 - see above
+
     here = here or shell.Shell()
     completing.prepare()
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from modelrelease.cli.mrel import port, watching
 from tests.unit.cli.mrel import recorded
@@ -169,6 +170,30 @@ def test_what_may_not_be_read_is_left_out_or_said():
     said = recorded.call(cluster, "status", "embedder", now=now)
     assert said.code == 1
     assert "cannot list resource" in said.err
+
+
+def test_what_history_tells_of_a_run_ends_before_the_next_sentence():
+    cluster, now = on("rolled-back")
+    for obj in cluster.objects:
+        if obj["kind"] == "ModelReleaseRun" and obj["status"].get("outcome") == "RolledBack":
+            obj["status"]["message"] = "parity failed: 1 row moved"
+    said = recorded.call(cluster, "history", "embedder", now=now, width=160)
+    assert "parity failed: 1 row moved. No user request reached it." in said.out
+
+
+def test_pages_are_linked_where_they_are_published():
+    cluster, now = on("rolled-back")
+    published = {"MREL_PAGES": "https://docs.example/{page}.html"}
+    said = recorded.call(cluster, "explain", "embedder", "-o", "json", now=now, environ=published)
+    told = "\n".join(json.loads(said.out)["next"])
+    assert "https://docs.example/causes/Casing.html" in told
+    assert "https://docs.example/reasons/CheckFailed.html" in told
+    assert "docs/reasons" not in told
+    wrong = recorded.call(
+        cluster, "explain", "embedder", now=now, environ={"MREL_PAGES": "https://docs.example/"}
+    )
+    assert (wrong.code, wrong.out) == (1, "")
+    assert wrong.err == "error: MREL_PAGES must hold {page}, such as https://docs.example/{page}.html\n"
 
 
 def test_kubectl_gets_its_own_options():
@@ -408,6 +433,30 @@ def test_lint_of_a_folder(tmp_path: Path):
     assert said.code == 1
     assert said.out.count("is not YAML") + said.out.count("is nested too deeply") == 2
     assert "can't be read: is not UTF-8" in said.out
+
+
+@pytest.mark.parametrize(
+    ("annotations", "says"),
+    [
+        ({"modelrelease.dev/notfiy": "chat"}, "is read by nobody: write modelrelease.dev/notify"),
+        ({"modelreleases.dev/owner": "me"}, "is read by nobody: write modelrelease.dev/owner"),
+        ({"modelrelease.dev/notify": "chat mail"}, "names 'chat mail', which can't be a target"),
+        ({"modelrelease.dev/notify": "a" * 64}, "which can't be a target"),
+        ({"modelrelease.dev/notify": " ,"}, "names nobody"),
+        ({"modelrelease.dev/notify": ",".join("abcdefghi")}, "names more than 8 targets: the first 8 count"),
+        ({"modelrelease.dev/notify": "chat, mail", "argocd.argoproj.io/sync-wave": "1"}, ""),
+        ({"modelrelease.dev/owner": "me", "modelrelease.dev/runbook": "x", "example.com/owner": "me"}, ""),
+    ],
+)
+def test_lint_finds_an_annotation_that_nobody_reads(tmp_path: Path, annotations: dict[str, str], says: str):
+    manifest = yaml.safe_load(GOOD.read_text(encoding="utf-8"))
+    manifest["metadata"]["annotations"] = annotations
+    (tmp_path / "release.yaml").write_text(yaml.safe_dump(manifest), encoding="utf-8")
+    said = linted(str(tmp_path), "-o", "json")
+    assert said.code == 0, "the API server takes it"
+    found = [text for _, path, text in json.loads(said.out)[0]["findings"] if "annotations" in path]
+    assert len(found) == bool(says)
+    assert says in "".join(found)
 
 
 @pytest.mark.parametrize("what", ["missing.yaml", "empty"])

@@ -1,5 +1,6 @@
 """kubectl as a process: what is asked of it, what its errors become, and that nothing of it stays behind."""
 
+import os
 import stat
 import subprocess
 import sys
@@ -150,3 +151,14 @@ def test_it_is_a_plugin_of_kubectl_that_starts_without_the_operators_libraries()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
     assert "-w, --watch" in done.stdout
+
+
+def test_ctrl_c_says_nothing_from_the_first_moment_on(tmp_path: Path):
+    """The first library that it reads is one during which somebody presses Ctrl-C."""
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    command = [sys.executable, "-m", "modelrelease.cli.mrel", "status", "embedder", "-w"]
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
