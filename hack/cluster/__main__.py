@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from hack.cluster import base_image, binaries, external, prometheus
 from hack.cluster.locks import lock
 from hack.cluster.paths import DEFAULT_NAME, ClusterPaths, given_kubeconfig
-from hack.cluster.plans import Plan
+from hack.cluster.plans import Plan, can_run_node
 from hack.cluster.processes import Supervisor
 from hack.cluster.settings import Settings, load
 from hack.cluster.steps import Progress, StepError, exit_status, run_steps, say, say_status
@@ -49,8 +49,9 @@ def up(paths: ClusterPaths) -> None:
         say(f"kubeconfig: {given}")
         return
     with lock(paths.lock, announce=True):
-        if not paths.control_plane and external.engine():
+        if not paths.control_plane and not can_run_node() and external.engine():
             external.kind_up(paths)
+            say("kind brings no Prometheus and no GPUs: `make demo` needs what `up` makes as root")
         else:
             run_steps(Plan(paths).steps())
     say(f"kubeconfig: {paths.kubeconfig}")

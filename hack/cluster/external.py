@@ -1,4 +1,4 @@
-"""Clusters that others make: one that is given on purpose, and kind where a container engine runs."""
+"""Clusters that others make: kind, for who runs a container engine but is not root."""
 
 from __future__ import annotations
 

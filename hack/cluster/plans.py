@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 
 from hack.cluster import (
@@ -28,6 +29,11 @@ from hack.cluster.steps import Step, StepError, wait_until
 
 SHIM = "containerd-shim"
 NODE_GIB = 2.0
+
+
+def can_run_node() -> bool:
+    """Tell whether pods can run without a container engine: Debian's packages are needed, and root."""
+    return sys.platform == "linux" and os.geteuid() == 0 and shutil.which("dpkg-query") is not None
 
 
 class Plan:
@@ -94,9 +100,9 @@ class Plan:
         ]
 
     def _node_packages(self) -> str:
-        if sys.platform != "linux" or os.geteuid() != 0:
+        if not can_run_node():
             raise StepError(
-                "a real node needs Linux and root",
+                "a real node needs Debian or Ubuntu, and root",
                 "run as root, or start Docker (kind is then used), or use `up --control-plane`",
             )
         kubelet.require_alone(self.paths)

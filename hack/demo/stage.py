@@ -113,7 +113,7 @@ class Stage:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=1200,
         )
         if done.returncode != 0:
             raise Failed(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")

@@ -75,6 +75,7 @@ def run(
         },
     }
     on.kube.apply(pod)
-    done = ("--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", f"--timeout={seconds}s")
+    patience = f"--timeout={stage.PATIENCE * seconds}s"
+    done = ("--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", patience)
     on.kubectl("-n", namespace, "wait", *done)
     return on.kubectl("-n", namespace, "logs", name)

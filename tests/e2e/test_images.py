@@ -15,10 +15,10 @@ PROMPTS = pathlib.Path(canary_checks.__file__).parent / "golden" / "packs" / "Pr
 OF_EACH = 12
 """Prompts of each stratum with a text: nine strata make more than the hundred that a rate needs."""
 RUN_SECONDS = 900
-"""A run draws every prompt in two stages, reads it, and replays two loads."""
+"""A run draws every prompt in two stages, reads it, and replays a load on each stage of two generators."""
 GOOD = ["--draft", "--seed-offset", "1000"]
 """Other pictures, as good as before."""
-BAD = ["--draft", "--garbled", "0.4", "--seconds-per-step", "0.015"]
+BAD = ["--draft", "--garbled", "0.4", "--seconds-per-step", "0.03"]
 
 
 def test_a_slow_and_less_readable_generator_is_refused_and_a_good_one_promoted(
@@ -62,6 +62,8 @@ def _take(release: Release) -> None:
     spec = release.manifest["spec"] = release.sample(SAMPLE)["spec"]
     spec["strategy"] |= {"drainSeconds": 1, "bakeSeconds": 1}
     spec["strategy"]["canary"]["retainFailedSeconds"] = 1
+    (speed,) = (check["performance"] for check in spec["checks"] if check["name"] == "speed")
+    speed |= {"durationSeconds": 15, "warmupSeconds": 1}
     spec["goldenSets"] = [{"name": "texts", "volume": {"configMap": {"name": "texts"}}}]
     (posters,) = (check["fidelity"] for check in spec["checks"] if check["name"] == "posters")
     posters["goldenSet"] = "texts"
