@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 from modelrelease.api import constants
-from modelrelease.cluster import api
+from modelrelease.cluster import api, recent
 
 Sleep = Callable[[float], Awaitable[None]]
 Changed = Callable[[str, str], None]
@@ -134,6 +134,7 @@ class Cache:
         self._kept: dict[str, _Kept] = {}
         self._uids: dict[Place, tuple[str, ...]] = {}
         """Tuples, for most hold one or two: a set takes four times the memory."""
+        self._unpacked: recent.Recent[api.Object] = recent.Recent()
         self._synced = asyncio.Event()
         self._seen = monotonic()
         self._failures = 0
@@ -141,8 +142,9 @@ class Cache:
     def list(self, namespace: str, release: str | None = None) -> list[api.Object]:
         """Return what is known of a namespace, or of one release in it."""
         if release is not None:
-            uids = self._uids.get((namespace, release), ())
-            return [self._kept[uid].unpacked() for uid in sorted(uids)]
+            place = namespace, release
+            kept = [(uid, self._kept[uid]) for uid in sorted(self._uids.get(place, ()))]
+            return [self._unpacked.made(place, uid, known.packed, known.unpacked) for uid, known in kept]
         return [*self.each(namespace)]
 
     def each(self, namespace: str) -> Iterator[api.Object]:

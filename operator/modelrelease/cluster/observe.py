@@ -1,20 +1,15 @@
 """One look at a release: its objects, from the caches or read afresh, and the facts they amount to."""
 
 import asyncio
-import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from modelrelease.api import constants, reasons
 from modelrelease.api import run as api_run
-from modelrelease.cluster import adoption, api, cache, facts, manifests, resolve
+from modelrelease.cluster import adoption, api, cache, facts, manifests, recent, resolve
 from modelrelease.core import observation
-
-FRESH: Final = 4
-"""Fresh looks under way at once: they fill the connections, and more would only keep in memory what waits."""
-ROOM_SECONDS: Final = 5.0
-"""So long a look waits for others; then one that hangs keeps it no longer."""
 
 PartsReader = Callable[[observation.Run, str, api.Objects, api.Objects], Sequence[observation.CheckPart]]
 """Reads the results of a run's checks from its UID, its Jobs and their pods (:mod:`modelrelease.checks`)."""
@@ -100,7 +95,7 @@ class Observer:
         self._caches = caches
         self._resolver = resolver
         self._read_parts = read_parts
-        self._room = asyncio.Semaphore(FRESH)
+        self._runs: recent.Recent[observation.Run] = recent.Recent()
 
     async def observe(self, namespace: str, name: str, *, fresh: bool = False) -> Look:
         """Look at one release.
@@ -136,26 +131,12 @@ class Observer:
 
     async def _fresh(self, namespace: str, name: str) -> Objects:
         selector = f"{constants.LABEL_RELEASE}={name}"
-        async with self._in_order():
-            release, services, lists = await asyncio.gather(
-                self._port.get(api.RELEASE, namespace, name),
-                self._services(namespace, name),
-                asyncio.gather(*(self._list(kind, namespace, selector) for kind in _CHILDREN)),
-            )
+        release, services, lists = await asyncio.gather(
+            self._port.get(api.RELEASE, namespace, name),
+            self._services(namespace, name),
+            asyncio.gather(*(self._list(kind, namespace, selector) for kind in _CHILDREN)),
+        )
         return _objects(release, dict(zip(_CHILDREN, lists, strict=True)), services)
-
-    @contextlib.asynccontextmanager
-    async def _in_order(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(ROOM_SECONDS):
-                await self._room.acquire()
-        except TimeoutError:
-            yield
-            return
-        try:
-            yield
-        finally:
-            self._room.release()
 
     async def _list(self, kind: api.Kind, namespace: str, selector: str) -> api.Objects:
         """Return what the caches would tell: the turn keeps it through all its calls."""
@@ -171,7 +152,7 @@ class Observer:
     ) -> observation.Observation:
         deployments = {facts.revision_of(obj): obj for obj in found.deployments}
         revisions = [facts.revision(obj, deployments, pods) for obj in found.controller_revisions]
-        runs, unreadable = _runs(found.runs)
+        runs, unreadable = self._readable(found)
         release = resolved.release
         if unreadable:
             # What the run was doing is unknown: nothing new starts, and without a run stable serves.
@@ -188,6 +169,17 @@ class Observer:
             offer_problem=_offer_problem(found, resolved),
             config_drift=resolved.config_drift,
         )
+
+    def _readable(self, found: Objects) -> tuple[tuple[observation.Run, ...], str]:
+        """Return the runs that can be read, and why one of them can't."""
+        uid, runs, unreadable = found.release["metadata"]["uid"], [], ""
+        for obj in found.runs:
+            written = (obj.get("spec"), obj.get("status"))
+            try:
+                runs.append(self._runs.made(uid, api.key_of(obj), written, functools.partial(facts.run, obj)))
+            except facts.Unreadable as error:
+                unreadable = str(error)
+        return tuple(runs), unreadable
 
     def _parts(self, found: Objects, active: observation.Run | None) -> tuple[observation.CheckPart, ...]:
         raw = found.run(active.name) if active is not None else None
@@ -244,17 +236,6 @@ def _objects(release: api.Object, children: Mapping[api.Kind, api.Objects], serv
 
 def _serves(pod: Mapping[str, Any]) -> bool:
     return facts.labels_of(pod).get(constants.LABEL_ROLE) == constants.ROLE_SERVING
-
-
-def _runs(objects: api.Objects) -> tuple[tuple[observation.Run, ...], str]:
-    """Return the runs that can be read, and why one of them can't."""
-    runs, unreadable = [], ""
-    for obj in objects:
-        try:
-            runs.append(facts.run(obj))
-        except facts.Unreadable as error:
-            unreadable = str(error)
-    return tuple(runs), unreadable
 
 
 def _offer_problem(found: Objects, resolved: resolve.Resolved) -> str:

@@ -10,7 +10,7 @@ import pydantic
 from modelrelease.api import parse, reasons
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.cluster import api, artifacts, facts, manifests
+from modelrelease.cluster import api, artifacts, facts, manifests, recent
 from modelrelease.core import observation, revision
 
 _REMEMBERED_MAX: Final = 256
@@ -71,6 +71,9 @@ class Resolver:
         self._validated: dict[str, tuple[str, Mapping[str, Any]]] = {}
         """By release, until its revision is stored: the digest of what was asked, and what was accepted."""
         self._read: dict[tuple[api.Kind, str, str], tuple[datetime.datetime, api.Object | None]] = {}
+        self._parsed: recent.Recent[parse.ParsedRelease] = recent.Recent()
+        self._identified: recent.Recent[tuple[revision.Json, str | None]] = recent.Recent()
+        self._judged: recent.Recent[tuple[str, api_run.Judging]] = recent.Recent()
 
     async def resolve(
         self,
@@ -96,7 +99,9 @@ class Resolver:
         modelrelease.cluster.api.Unavailable
             The API server could not be asked; anything that is the manifest's fault becomes its problem.
         """
-        parsed = parse.parse_release(release)
+        metadata = release["metadata"]
+        written = (metadata.get("generation"), metadata["name"], release.get("spec"))
+        parsed = self._parsed.made(metadata["uid"], "", written, lambda: parse.parse_release(release))
         live = _live(release, parsed, deployments)
         if isinstance(parsed.spec, parse.SpecProblem):
             problem = _problem(reasons.INVALID_SPEC, parsed.spec.message)
@@ -121,21 +126,28 @@ class Resolver:
         secrets = await self._secrets(owner.namespace, template, fresh=fresh)
         space = spec.model.embedding_space or owner.name
         artifact = spec.model.artifact
-        identity = revision.identity(
-            template,
-            space,
-            {name: _contents(obj) for name, obj in sources.items()},
-            artifact.identity() if artifact is not None else None,
-        )
+        contents = {name: _contents(obj) for name, obj in sources.items()}
         stored = {facts.revision_of(obj): obj.get("data") or {} for obj in controller_revisions}
-        known = revision.find_equal(
-            identity, {name: data.get("identity") or {} for name, data in stored.items()}
+        identities = {name: data.get("identity") or {} for name, data in stored.items()}
+
+        def identified() -> tuple[revision.Json, str | None]:
+            found = revision.identity(
+                template, space, contents, artifact.identity() if artifact is not None else None
+            )
+            return found, revision.find_equal(found, identities)
+
+        identity, known = self._identified.made(
+            owner.uid, "", (live.generation, spec, contents, identities), identified
         )
         name = known or revision.free_name(identity, stored)
-        judging = judging_of(spec, await self._golden_sets(owner.namespace, spec, fresh=fresh))
-        desired = observation.Desired(
-            name, revision.judging_digest(judging), judging, stored=known is not None
-        )
+        golden_sets = await self._golden_sets(owner.namespace, spec, fresh=fresh)
+
+        def judged() -> tuple[str, api_run.Judging]:
+            judging = judging_of(spec, golden_sets)
+            return revision.judging_digest(judging), judging
+
+        digest, judging = self._judged.made(owner.uid, "", (live.generation, spec, golden_sets), judged)
+        desired = observation.Desired(name, digest, judging, stored=known is not None)
         resolved = Resolved(dataclasses.replace(live, desired=desired), spec.service)
         if known is not None:
             self._validated.pop(owner.uid, None)
@@ -195,9 +207,8 @@ class Resolver:
             if obj is not None:
                 found[name] = obj
             elif name not in optional:
-                raise _Refused(
-                    reasons.CONFIG_MAP_NOT_FOUND, f"The template refers to ConfigMap {name}: not found."
-                )
+                said = reasons.not_found("The template refers to", f"ConfigMap {name}", namespace)
+                raise _Refused(reasons.CONFIG_MAP_NOT_FOUND, said)
         return found
 
     async def _golden_sets(
@@ -214,8 +225,9 @@ class Resolver:
                 source = golden.volume.config_map.name
                 obj = await self._get(api.CONFIG_MAP, namespace, source, fresh=fresh)
                 if obj is None:
-                    message = f"The golden set {golden.name} is in ConfigMap {source}: not found."
-                    raise _Refused(reasons.CONFIG_MAP_NOT_FOUND, message)
+                    holder = f"The golden set {golden.name} is in"
+                    said = reasons.not_found(holder, f"ConfigMap {source}", namespace)
+                    raise _Refused(reasons.CONFIG_MAP_NOT_FOUND, said)
                 contents = _contents(obj)
             found.append(api_run.JudgedGoldenSet(**dict(golden), contents=contents))
         return found
@@ -232,7 +244,8 @@ class Resolver:
             if obj is not None:
                 found[name] = obj["digest"]
             elif name not in optional:
-                raise _Refused(reasons.SECRET_NOT_FOUND, f"The template refers to Secret {name}: not found.")
+                said = reasons.not_found("The template refers to", f"Secret {name}", namespace)
+                raise _Refused(reasons.SECRET_NOT_FOUND, said)
         return found
 
     async def _get(self, kind: api.Kind, namespace: str, name: str, *, fresh: bool) -> api.Object | None:

@@ -59,6 +59,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.peering.standalone = True
     chosen.scanning.disabled = True  # of namespaces and CRDs, which would take rights we do not have
     chosen.watching.chunk_size = 50  # a list is large in memory until every object of it was looked at
+    chosen.queueing.idle_timeout = 0.5  # so long a release that was heard of keeps a task and a queue
     chosen.watching.server_timeout = 300
     chosen.watching.client_timeout = 330
     chosen.watching.connect_timeout = 10

@@ -5,11 +5,12 @@ the next one is due. Nothing but cancellation and the end of the release leaves 
 """
 
 import asyncio
+import contextlib
 import contextvars
 import dataclasses
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Protocol
 
 from modelrelease.cluster import api
@@ -86,6 +87,10 @@ class Pacing:
     """After a failure changes don't cut the pause below this, or a stream of changes defeats the backoff."""
     turn_seconds: float = 60.0
     """Deadline of one turn."""
+    turns_at_once: int = 4
+    """Of all releases: they fill the connections, and what the most ever took in memory stays taken."""
+    room_seconds: float = 5.0
+    """So long a turn waits for others; then those that hang keep it no longer."""
 
     def pause(self, requeue: Requeue, chance: random.Random, streak: int = 0) -> float:
         """Return the seconds until the next turn when nothing changes; resyncs are spread.
@@ -151,6 +156,7 @@ class Operator:
         self._observer = observer
         self._live: dict[str, _Live] = {}
         self._stopping = asyncio.Event()
+        self._room = asyncio.Semaphore(self._pacing.turns_at_once)
 
     def start(self, uid: str, namespace: str, name: str) -> None:
         """Give the release a loop, or wake the one it has."""
@@ -221,31 +227,50 @@ class Operator:
     async def _turn_after_turn(self, live: _Live) -> None:
         failures = streak = 0
         while True:
-            live.woken.clear()
-            began = self._clock.monotonic()
-            live.due = began + self._pacing.turn_seconds
             error: Exception | None = None
             pause = deaf = self._pacing.floor_seconds
-            try:
-                async with asyncio.timeout(self._pacing.turn_seconds):
-                    requeue = await self._turns.take(live.key, live.woken.set)
-            except ReleaseGone:
-                return
-            except Exception as caught:  # noqa: BLE001 - a release whose loop has died is never served again
-                error = caught
-                failures += 1
-                pause = self._pacing.backoff(failures, self._chance)
-                deaf = min(pause, self._pacing.deaf_seconds)
-                _log_failure(live.key, caught, failures, pause)
-            else:
-                failures = 0
-                streak = streak + 1 if requeue.immediately else 0
-                pause = self._pacing.pause(requeue, self._chance, streak)
+            async with self._in_order():
+                # Only now: what changes while this turn waits for others is seen by it.
+                live.woken.clear()
+                began = self._clock.monotonic()
+                live.due = began + self._pacing.turn_seconds
+                try:
+                    async with asyncio.timeout(self._pacing.turn_seconds):
+                        requeue = await self._turns.take(live.key, live.woken.set)
+                except ReleaseGone:
+                    return
+                except Exception as caught:  # noqa: BLE001 - a release whose loop has died is never served again
+                    error = caught
+                    failures += 1
+                    pause = self._pacing.backoff(failures, self._chance)
+                    deaf = min(pause, self._pacing.deaf_seconds)
+                    _log_failure(live.key, caught, failures, pause)
+                else:
+                    failures = 0
+                    streak = streak + 1 if requeue.immediately else 0
+                    pause = self._pacing.pause(requeue, self._chance, streak)
             ended = self._clock.monotonic()
             self._observer.turn_ended(live.key, ended - began, error)
             live.due = ended + pause + self._pacing.turn_seconds
             await self._clock.sleep(deaf)
             await clocks.within(self._clock, pause - deaf, live.woken)
+
+    @contextlib.asynccontextmanager
+    async def _in_order(self) -> AsyncIterator[None]:
+        entered = await self._entered()
+        try:
+            yield
+        finally:
+            if entered:
+                self._room.release()
+
+    async def _entered(self) -> bool:
+        """Wait for room; when none comes in time, go on without."""
+        try:
+            async with asyncio.timeout(self._pacing.room_seconds):
+                return await self._room.acquire()
+        except TimeoutError:
+            return False
 
 
 def _log_failure(key: Key, error: Exception, failures: int, pause: float) -> None:

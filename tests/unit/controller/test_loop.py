@@ -189,6 +189,49 @@ async def test_one_release_that_hangs_delays_no_other(operator: loop.Operator, t
     assert len(turns.times["b"]) == 11
 
 
+async def test_turns_are_taken_in_order_and_a_few_at_once(turns: Turns, clock: Any, observer: Observer):
+    ends = asyncio.Event()
+
+    async def lasts() -> loop.Requeue:
+        await ends.wait()
+        return loop.Requeue()
+
+    names = ("a", "b", "c", "d")
+    turns.acts |= dict.fromkeys(names, lasts)
+    pacing = loop.Pacing(turns_at_once=2)
+    operator = loop.Operator(turns, clock=clock, chance=random.Random(1), observer=observer, pacing=pacing)
+    for name in names:
+        operator.start(name, "ns", name)
+    await clock.settle()
+    assert [*turns.times] == ["a", "b"]
+    operator.wake("ns", "c")  # the turn that it waits for sees the change, too
+    ends.set()
+    await clock.advance(1)
+    assert {name: len(times) for name, times in turns.times.items()} == dict.fromkeys(names, 1)
+    await operator.shut_down()
+
+
+async def test_turns_that_hang_take_the_room_of_others_for_a_while_only(
+    turns: Turns, clock: Any, observer: Observer
+):
+    turned = asyncio.Event()
+
+    async def tells() -> loop.Requeue:
+        turned.set()
+        return loop.Requeue()
+
+    turns.acts |= {"a": hang, "b": hang, "c": tells}
+    pacing = loop.Pacing(turns_at_once=2, room_seconds=0.05)
+    operator = loop.Operator(turns, clock=clock, chance=random.Random(1), observer=observer, pacing=pacing)
+    for name in turns.acts:
+        operator.start(name, "ns", name)
+    await clock.settle()
+    assert [*turns.times] == ["a", "b"]
+    async with asyncio.timeout(10):
+        await turned.wait()
+    await operator.shut_down()
+
+
 async def test_a_turn_has_a_deadline(turns: Turns, clock: Any, observer: Observer):
     turns.acts["a"] = hang
     pacing = loop.Pacing(turn_seconds=0.05)
