@@ -53,7 +53,11 @@ def counted(answer: SliObservation | SliFailure) -> Events | str:
 
 
 async def live(prometheus: Prometheus, until: Until, pod: str, requests: int = 0) -> float:
-    """Wait until the pod was scraped with so many requests, and return the instant that follows."""
+    """Wait until the pod was scraped with so many requests, and return the instant that follows.
+
+    A scrape bears the time at which it began: one that is under way would tell of what comes after that
+    instant as if it had been before. So a later one is stored when this returns.
+    """
 
     async def latest() -> list[tuple[float, ...]]:
         now = await prometheus.now()
@@ -63,7 +67,15 @@ async def live(prometheus: Prometheus, until: Until, pod: str, requests: int = 0
         return [(scrapes, sum(series.samples[-1].value for series in answers))]
 
     await until(latest, lambda found: found[0][0] > 0 and found[0][1] == requests)
-    return await prometheus.now()
+    start = await prometheus.now()
+    await until(lambda: scraped(prometheus, pod), lambda latest: latest > start)
+    return start
+
+
+async def scraped(prometheus: Prometheus, pod: str) -> float:
+    """Return when the newest scrape of a pod began."""
+    ups = await prometheus.matrix(f'up{{pod="{pod}"}}[60s]', await prometheus.now())
+    return max(up.samples[-1].time for up in ups)
 
 
 async def test_forty_errors_that_arrive_with_a_new_series_are_forty(
@@ -151,11 +163,6 @@ async def test_what_moves_while_nobody_can_reach_the_pods_is_an_error(
         )
         return counted(found)
 
-    async def scrapes() -> float:
-        (up,) = await prometheus.matrix('up{pod="idle"}[60s]', await prometheus.now())
-        return up.samples[-1].time
-
-    await until(scrapes, lambda latest: latest > start)  # what came before the first scrape proves nothing
     pods["idle"].answer(2)
     pods["idle"].answer(1, "4xx")
     await until(lambda: said(0), lambda found: found == "SelectorCountsOthers")
