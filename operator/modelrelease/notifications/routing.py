@@ -17,21 +17,24 @@ _NAME_LENGTH_MAX: Final = 63
 
 def named(annotations: Mapping[str, str]) -> tuple[str, ...]:
     """Return the targets that a release names."""
-    said = annotations.get(ANNOTATION, "").split(",")
-    names = [name.strip()[:_NAME_LENGTH_MAX] for name in said if name.strip()]
+    names = [name[:_NAME_LENGTH_MAX] for name in _names(annotations.get(ANNOTATION, ""))]
     return tuple(dict.fromkeys(names))[:_NAMES_MAX]
 
 
 def impossible(said: str) -> Iterator[str]:
     """Yield what is wrong with the annotation wherever it is applied, whatever targets there are."""
-    names = [name.strip() for name in said.split(",") if name.strip()]
+    names = dict.fromkeys(_names(said))
     if not names:
         yield "names nobody: leave it out, or name a target"
-    for name in dict.fromkeys(names):
+    for name in names:
         if len(name) > _NAME_LENGTH_MAX or not re.fullmatch(base.DNS_LABEL, name):
             yield f"names {name[:_NAME_LENGTH_MAX]!r}, which can't be a target: names are separated by commas"
-    if len(dict.fromkeys(names)) > _NAMES_MAX:
+    if len(names) > _NAMES_MAX:
         yield f"names more than {_NAMES_MAX} targets: the first {_NAMES_MAX} count"
+
+
+def _names(said: str) -> list[str]:
+    return [name for word in said.split(",") if (name := word.strip())]
 
 
 def targets(notice: notices.Notice, known: settings.Notifications) -> tuple[settings.Target, ...]:
