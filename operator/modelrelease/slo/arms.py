@@ -66,15 +66,5 @@ def slices(
     for end in range(after + length, until + 1, length):
         now = candidate.until(end)
         other = baseline.until(end) if baseline is not None else beside
-        yield Slice(end, _whole(now - seen), _whole(other - beside))
+        yield Slice(end, (now - seen).mended(), (other - beside).mended())
         seen, beside = now, other
-
-
-def _whole(counted: observation.Events) -> observation.Events:
-    """Mend what a scrape caught between two buckets of a histogram."""
-    if 0 <= counted.bad <= counted.possibly_bad <= counted.total and counted.client_errors >= 0:
-        return counted
-    possible = min(max(counted.possibly_bad, 0), counted.total)
-    return observation.Events(
-        counted.total, min(max(counted.bad, 0), possible), possible, max(counted.client_errors, 0)
-    )

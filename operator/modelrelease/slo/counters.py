@@ -132,10 +132,8 @@ def resets(group: Iterable[CounterSeries]) -> tuple[float, ...]:
     found: set[float] = set()
     for series in group:
         line = Samples.of(series.samples)
-        later = line.values[1:]
-        if any(map(operator.lt, later, line.values)):
-            fell = map(operator.lt, later, line.values)
-            found.update(itertools.compress(line.times[1:], fell))
+        fell = map(operator.lt, line.values[1:], line.values)
+        found.update(itertools.compress(line.times[1:], fell))
     return tuple(sorted(found))
 
 

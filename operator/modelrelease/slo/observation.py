@@ -42,6 +42,13 @@ class Events:
             self.client_errors - earlier.client_errors,
         )
 
+    def mended(self) -> "Events":
+        """Return counts that can be, of what a scrape caught between two buckets of a histogram."""
+        if 0 <= self.bad <= self.possibly_bad <= self.total and self.client_errors >= 0:
+            return self
+        possible = min(max(self.possibly_bad, 0), self.total)
+        return Events(self.total, min(max(self.bad, 0), possible), possible, max(self.client_errors, 0))
+
 
 _NONE: Final = Events()
 _Sums = list[list[float] | None]
@@ -185,7 +192,7 @@ class SliObservation:
 
     def between(self, start: float, end: float) -> Events:
         """Return what was counted in (start, end]; never negative, and never more bad than all."""
-        return _counted(self.until(end) - self.until(start))
+        return (self.until(end) - self.until(start)).mended()
 
     def since(self, time: float) -> "SliObservation":
         """Return the same line counted from a later instant; an earlier one changes nothing."""
@@ -307,12 +314,3 @@ def _at_most(counted: Sequence[int], limit: tuple[int, ...]) -> tuple[int, ...]:
     if min(counted, default=0) >= 0 and all(map(operator.le, counted, limit)):
         return tuple(counted)
     return tuple([min(max(value, 0), most) for value, most in zip(counted, limit, strict=True)])
-
-
-def _counted(difference: Events) -> Events:
-    """Mend what a scrape caught between two buckets of a histogram."""
-    if 0 <= difference.bad <= difference.possibly_bad <= difference.total:
-        return difference
-    possible = min(max(difference.possibly_bad, 0), difference.total)
-    bad = min(max(difference.bad, 0), possible)
-    return Events(difference.total, bad, possible, difference.client_errors)

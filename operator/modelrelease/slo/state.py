@@ -171,11 +171,11 @@ def advance(
         peak=known.peak,
         client_error_peak=known.client_error_peak,
     )
-    burning = live is not None and any(live.line.bad)
+    burning = live if live is not None and any(live.line.bad) else None
     for part in arms.slices(seen, live, after, until, length):
         fold.add(
             part,
-            vetoed=burning and live is not None and _vetoed(live, part.end, length, limit),
+            vetoed=burning is not None and _vetoed(burning, part.end, length, limit),
             closes=part.end % (MINUTE_SLICES * length) == 0,
         )
     return known.model_copy(
