@@ -156,7 +156,8 @@ def test_it_is_a_plugin_of_kubectl_that_starts_without_the_operators_libraries()
 def test_ctrl_c_says_nothing_from_the_first_moment_on(tmp_path: Path):
     """The first library that it reads is one during which somebody presses Ctrl-C."""
     (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
-    command = [sys.executable, "-m", "modelrelease.cli.mrel", "status", "embedder", "-w"]
+    # A job in a shell's background, as a run of all tests may be, inherits SIGINT ignored.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "modelrelease.cli.mrel", "status", "-w"]
     path = os.pathsep.join([str(tmp_path), *sys.path])
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
