@@ -13,7 +13,7 @@ from hack.cluster import cgroups, containerd
 from hack.cluster.api import Api
 from hack.cluster.paths import ClusterPaths, write_if_changed
 from hack.cluster.pki import node_name
-from hack.cluster.processes import Daemon, Supervisor, command_name, owned_pids, process_ids
+from hack.cluster.processes import Daemon, Supervisor, command_name, owned_pids, process_ids, shares_network
 from hack.cluster.registry import responds
 from hack.cluster.settings import Settings
 from hack.cluster.steps import StepError, tail, wait_until
@@ -107,7 +107,7 @@ def require_alone(paths: ClusterPaths) -> None:
     own = owned_pids(paths.state)
     for pid in process_ids():
         name = command_name(pid)
-        if name in (KUBELET, PROXY) and pid not in own:
+        if name in (KUBELET, PROXY) and pid not in own and shares_network(pid):
             raise StepError(
                 f"process {pid} is a {name} that does not belong to this cluster",
                 "take its cluster down first, or use it: set MODELRELEASE_KUBECONFIG",

@@ -91,6 +91,14 @@ def command_name(pid: int, proc: Path = PROC) -> str:
         return ""
 
 
+def shares_network(pid: int, proc: Path = PROC) -> bool:
+    """Tell whether a process has this one's network; the nodes of kind, which are containers, have not."""
+    try:
+        return (proc / str(pid) / "ns" / "net").readlink() == (proc / "self" / "ns" / "net").readlink()
+    except OSError:
+        return False
+
+
 @dataclass(frozen=True)
 class Identity:
     """Which process a pid file means."""

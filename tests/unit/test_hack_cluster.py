@@ -150,6 +150,12 @@ class TestProcessOwnership:
             path.write_text(text)
             assert processes.read_identity(path) is None
 
+    def test_a_node_that_is_a_container_has_a_network_of_its_own(self, tmp_path: Path):
+        for pid, net in (("self", "net:[1]"), ("11", "net:[1]"), ("12", "net:[2]")):
+            (tmp_path / pid / "ns").mkdir(parents=True)
+            (tmp_path / pid / "ns" / "net").symlink_to(net)
+        assert [processes.shares_network(pid, tmp_path) for pid in (11, 12, 13)] == [True, False, False]
+
     def test_orphans_are_found_by_their_mark_alone(self, tmp_path: Path):
         for pid, owner in (("11", "/a"), ("12", "/ab")):
             (tmp_path / pid).mkdir()
