@@ -12,6 +12,8 @@ from hack.cluster.steps import StepError, wait_until
 
 TREE = Path("/sys/fs/cgroup")
 INHERITED = ("cpuset.cpus", "cpuset.mems")
+CPU_SHARES = 1024
+"""Of one processor, as the kubelet counts."""
 
 
 def root(paths: ClusterPaths) -> str:
@@ -31,6 +33,18 @@ def groups(paths: ClusterPaths, tree: Path = TREE) -> list[Path]:
     return [hierarchy / root(paths).lstrip("/") for hierarchy in hierarchies(tree)]
 
 
+def weigh(group: Path, processors: int) -> None:
+    """Let the pods weigh as much as on any node, where theirs is one of the topmost groups.
+
+    Without it all pods together get as much of a busy machine as one process of its user.
+    """
+    shares = CPU_SHARES * processors
+    # Both are the kubelet's: the second is how it writes shares for cgroup v2.
+    for name, weight in (("cpu.shares", shares), ("cpu.weight", 1 + (shares - 2) * 9999 // 262142)):
+        if (group / name).exists():
+            (group / name).write_text(str(weight), encoding="ascii")
+
+
 def ensure(paths: ClusterPaths) -> None:
     """Create the group, with the controllers that its parent has."""
     for group in groups(paths):
@@ -47,6 +61,8 @@ def ensure(paths: ClusterPaths) -> None:
             # A new group of the v1 controller has no processors, and takes no process without.
             if (group / name).exists() and not (group / name).read_text(encoding="ascii").strip():
                 (group / name).write_text((group.parent / name).read_text(encoding="ascii"))
+    for group in groups(paths):
+        weigh(group, os.cpu_count() or 1)
 
 
 def processes(paths: ClusterPaths) -> set[int]:

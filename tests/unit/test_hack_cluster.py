@@ -345,6 +345,13 @@ class TestCgroups:
         (tmp_path / "cpu").symlink_to("cpu,cpuacct")
         assert [path.name for path in cgroups.hierarchies(tmp_path)] == ["cpu,cpuacct", "memory"]
 
+    def test_the_pods_weigh_what_their_processors_do(self, tmp_path: Path):
+        for name in ("cpu.shares", "cpu.weight"):
+            (tmp_path / name).touch()
+            cgroups.weigh(tmp_path, 2)
+        assert [(tmp_path / name).read_text() for name in ("cpu.shares", "cpu.weight")] == ["2048", "79"]
+        cgroups.weigh(tmp_path / "memory", 2)  # another controller's group has neither
+
 
 class TestMounts:
     def test_only_those_below_the_folder_and_the_deepest_first(self):
