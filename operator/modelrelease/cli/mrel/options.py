@@ -52,14 +52,6 @@ Reason = Annotated[
     str,
     typer.Option("--reason", help="Why, such as the incident; kept with the release.", show_default=False),
 ]
-OptionalReason = Annotated[
-    str,
-    typer.Option(
-        "--reason",
-        help="Why, such as the incident; printed, not kept: the word goes away.",
-        show_default=False,
-    ),
-]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Ask the API server whether it would take it, and write nothing.")

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from modelrelease.api import reasons
 from modelrelease.api import run as api_run
@@ -13,7 +13,6 @@ from modelrelease.cli.mrel import objects, override, port, screen, words
 from modelrelease.core import observation
 
 Phase = api_run.Phase
-REASON_MAX: Final = 512
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
