@@ -1,11 +1,16 @@
 """The plugin by the real kubectl on a real API server: applied, merged, taken back, refused."""
 
+import contextlib
+import http.client
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -267,18 +272,67 @@ def test_wait_ends_when_the_release_does(person: Person):
     )  # fmt: skip
     assert waiting.stdout is not None
     assert "Holding" in waiting.stdout.readline()
-    status = person.release()["status"]
-    for condition in status["conditions"]:
-        condition["status"] = "True" if condition["type"] == "Ready" else "False"
-    _status(
-        person,
-        RELEASES,
-        "embedder",
-        {**status, "phase": "Stable", "message": "There.", "observedGeneration": 9},
-    )
+    _released(person)()
     out, err = waiting.communicate(timeout=60)
     assert (waiting.returncode, err) == (0, "")
     assert "Stable" in out
+
+
+def test_a_change_just_before_the_watch_begins_is_seen(person: Person, tmp_path: Path):
+    """The API server is behind a door, where it is released before kubectl's watch gets through."""
+    released = _released(person)
+    with contextlib.ExitStack() as open_:
+        door = ["kubectl", "proxy", "--port=0"]
+        proxy = open_.enter_context(
+            subprocess.Popen(door, stdout=subprocess.PIPE, text=True, env=person.environ)
+        )
+        open_.callback(proxy.terminate)
+        assert proxy.stdout is not None
+        behind = proxy.stdout.readline().split()[-1]
+        server = open_.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), _door(behind, released)))
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        open_.callback(server.shutdown)
+        clusters = [{"name": "door", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}]
+        contexts = [{"name": "door", "context": {"cluster": "door"}}]
+        config = {"clusters": clusters, "contexts": contexts, "current-context": "door"}
+        (tmp_path / "door.json").write_text(json.dumps(config), encoding="utf-8")
+        said = person.say("status", "embedder", "--wait", "--kubeconfig", str(tmp_path / "door.json"))
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "Holding" in said.stdout
+    assert "Stable" in said.stdout
+
+
+def _released(person: Person) -> Callable[[], None]:
+    status = person.release()["status"]
+    for condition in status["conditions"]:
+        condition["status"] = "True" if condition["type"] == "Ready" else "False"
+    there = {**status, "phase": "Stable", "message": "There.", "observedGeneration": 9}
+    return lambda: _status(person, RELEASES, "embedder", there)
+
+
+def _door(behind: str, before_watch: Callable[[], None]) -> type[BaseHTTPRequestHandler]:
+    """Forward what kubectl asks, and do something before the first watch of releases."""
+    done = threading.Lock()
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if f"/{RELEASES}?" in self.path and "watch=" in self.path and done.acquire(blocking=False):
+                before_watch()
+            upstream = http.client.HTTPConnection(behind)
+            upstream.request("GET", self.path, headers={"Accept": self.headers["Accept"]})
+            answer = upstream.getresponse()
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.headers["Content-Type"])
+            self.end_headers()
+            with contextlib.suppress(OSError):  # kubectl leaves when it has heard enough
+                while piece := answer.read1():
+                    self.wfile.write(piece)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+            pass
+
+    return Door
 
 
 def test_a_rejection_is_taken_back_whoever_said_it(person: Person):

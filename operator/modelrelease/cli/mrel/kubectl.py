@@ -69,7 +69,10 @@ class Kubectl:
         return self._object("patch", kind, name, *said, "-o", "json", *_dry(dry_run=dry_run))
 
     def watch(self, kind: str, *, name: str = "", selector: str = "") -> Iterator[port.Change]:
-        chosen = [*((name,) if name else ()), *(("-l", selector) if selector else ())]
+        # As a list of one: asked for a name, kubectl leaves out the first event of its watch, taking it for
+        # the object that it has just shown, and what changed in between is never told.
+        one = (f"--field-selector=metadata.name={name}",) if name else ()
+        chosen = [*one, *(("-l", selector) if selector else ())]
         while not self._closed:
             command = self._command("get", kind, *chosen, "--watch", "--output-watch-events", "-o", "json")
             said = ""
