@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hack.cluster import base_image, binaries, external, prometheus
 from hack.cluster.locks import lock
@@ -49,9 +49,9 @@ def up(paths: ClusterPaths) -> None:
         say(f"kubeconfig: {given}")
         return
     with lock(paths.lock, announce=True):
-        if not paths.control_plane and not can_run_node() and external.engine():
-            external.kind_up(paths)
-            say("kind brings no Prometheus and no GPUs: `make demo` needs what `up` makes as root")
+        known = external.is_kind(paths)
+        if known or (not paths.control_plane and not can_run_node() and external.engine()):
+            run_steps(external.Kind(paths).up())
         else:
             run_steps(Plan(paths).steps())
     say(f"kubeconfig: {paths.kubeconfig}")
@@ -62,8 +62,6 @@ def up(paths: ClusterPaths) -> None:
 def down(paths: ClusterPaths, *, purge: bool) -> None:
     """Take a cluster down."""
     with lock(paths.lock, announce=True):
-        if external.is_kind(paths):
-            external.kind_down(paths)
         run_steps(Teardown(paths).steps(purge=purge))
         # Within the lock: whoever waits for it notices, and takes a new one.
         paths.lock.unlink()
@@ -71,7 +69,8 @@ def down(paths: ClusterPaths, *, purge: bool) -> None:
 
 def status(paths: ClusterPaths) -> int:
     """Print what runs; the result is 0 if all of it does."""
-    running = Supervisor(paths).status()
+    kind = external.is_kind(paths)
+    running = external.Kind(paths).status() if kind else Supervisor(paths).status()
     code = say_status(running)
     if not running:
         return code
@@ -80,6 +79,7 @@ def status(paths: ClusterPaths) -> int:
     if not paths.control_plane:
         say(f"registry:   {paths.registry}")
         say(f"prometheus: {prometheus.url(settings)}")
+    if not paths.control_plane and not kind:
         say(f"node:       {settings.node_ip}, pods {settings.pods}, services {settings.services}")
     return code
 
@@ -97,11 +97,17 @@ def metrics(paths: ClusterPaths, action: str) -> None:
     if action == "url":
         say(prometheus.url(settings))
         return
+    actions: dict[str, Callable[[], object]]
+    if external.is_kind(paths):
+        kind = external.Kind(paths)
+        actions = {"stop": kind.stop_prometheus, "start": kind.start_prometheus}
+    else:
+        actions = {
+            "stop": lambda: prometheus.stop(paths),
+            "start": lambda: prometheus.start(paths, settings),
+        }
     with lock(paths.lock, announce=True):
-        if action == "stop":
-            prometheus.stop(paths)
-        else:
-            prometheus.start(paths, settings)
+        actions[action]()
 
 
 def dispatch(options: argparse.Namespace) -> int:

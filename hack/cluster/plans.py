@@ -103,7 +103,7 @@ class Plan:
         if not can_run_node():
             raise StepError(
                 "a real node needs Debian or Ubuntu, and root",
-                "run as root, or start Docker (kind is then used), or use `up --control-plane`",
+                "run as root, or make `docker info` succeed (kind is then used), or use `up --control-plane`",
             )
         kubelet.require_alone(self.paths)
         return packages.ensure(packages.NODE)

@@ -6,7 +6,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from hack.cluster import base_image, cgroups, containerd, kubelet, network
+from hack.cluster import base_image, cgroups, containerd, external, kubelet, network
 from hack.cluster.commands import run
 from hack.cluster.locks import lock
 from hack.cluster.mounts import unmount_below
@@ -43,7 +43,9 @@ class Teardown:
     def steps(self, *, purge: bool) -> list[Step]:
         """Return the steps; with `purge` also those that empty the cache."""
         steps = []
-        if self.paths.state.exists():
+        if external.is_kind(self.paths):
+            steps += external.Kind(self.paths).down()
+        elif self.paths.state.exists():
             if not self.paths.control_plane:
                 steps.append(Step("pods", self._pods))
             steps.append(Step("processes", self._processes))

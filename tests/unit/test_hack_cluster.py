@@ -7,13 +7,16 @@ import ipaddress
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections import namedtuple
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hack.cluster import (
     binaries,
@@ -21,6 +24,7 @@ from hack.cluster import (
     containerd,
     controlplane,
     dns,
+    external,
     kubelet,
     network,
     packages,
@@ -37,6 +41,8 @@ from hack.cluster.locks import lock
 from hack.cluster.mounts import mounts_below
 from hack.cluster.paths import ClusterPaths, content_key, kubeconfig, write_if_changed
 from hack.cluster.steps import Step, StepError, report, run_steps, tail, wait_until
+from hack.cluster.teardown import Teardown
+from hack.images import build
 
 FIRST = settings.Settings(0, "172.30.0.0/22", "172.31.0.0/22", 5050)
 
@@ -296,7 +302,7 @@ class TestRendering:
         assert all("=http://127.0.0.1:" in word for word in urls)
 
     def test_prometheus_scrapes_ports_named_model_and_annotated_pods(self, paths: ClusterPaths):
-        models, pods = prometheus.configuration(paths)["scrape_configs"]
+        models, pods = prometheus.configuration(paths.pki / "k")["scrape_configs"]
         assert models["relabel_configs"][0]["regex"] == "model"
         assert {"namespace", "pod", "node", "container"} <= {
             rule.get("target_label") for rule in models["relabel_configs"]
@@ -331,6 +337,145 @@ def _made_up_kubeconfig(paths: ClusterPaths) -> None:
     pki._key(paths.pki / "ca.key")
     pki._authority(paths.pki)
     paths.kubeconfig.write_text(pki.kubeconfig("https://127.0.0.1:1", paths.pki / "ca.crt", "a", "t"))
+
+
+# Stands for docker and kind: says what the test tells it to, and writes down what it was asked.
+STUB = """\
+#!/bin/sh
+line="${0##*/} $*"
+echo "$line" >> "${0%/*}/asked"
+. "${0%/*}/answers"
+"""
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Make docker and kind programs that answer as told; the result tells what they were asked."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name in ("docker", "kind"):
+        (folder / name).write_text(STUB)
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+    def tell(answers: dict[str, tuple[int, str]]) -> None:
+        cases = [
+            f"{shlex.quote(begin)}*) printf %s {shlex.quote(text)}; exit {code};;"
+            for begin, (code, text) in answers.items()
+        ]
+        (folder / "answers").write_text("\n".join(['case "$line" in', *cases, "esac"]))
+
+    tell({})
+    return tell, lambda: (folder / "asked").read_text().splitlines()
+
+
+def make(kind: external.Kind) -> None:
+    next(step for step in kind.up() if step.title == "kind cluster").action()
+
+
+class TestKind:
+    """What a container engine is asked for; that it and kind do it was seen with real ones."""
+
+    @pytest.fixture
+    def kind(self, paths: ClusterPaths, programs: Any):
+        paths.settings.write_text(json.dumps(asdict(FIRST)))
+        return external.Kind(paths)
+
+    def test_the_addresses_are_those_of_a_cluster_that_root_makes(self):
+        config = yaml.safe_load(external.configuration(FIRST))
+        (mapping,) = config["nodes"][0]["extraPortMappings"]
+        assert prometheus.url(FIRST) == f"http://{mapping['listenAddress']}:{mapping['hostPort']}"
+        service = next(each for each in prometheus.in_cluster() if each["kind"] == "Service")
+        assert service["spec"]["ports"][0]["nodePort"] == mapping["containerPort"]
+        both = (service, *prometheus.manifests(FIRST))
+        found = {
+            (each["metadata"]["namespace"], each["metadata"]["name"], each["spec"]["ports"][0]["port"])
+            for each in both
+            if each["kind"] == "Service"
+        }
+        assert found == {("monitoring", "prometheus", 9090)}
+
+    def test_prometheus_in_a_pod_is_the_pinned_version_with_its_service_account(self):
+        major, minor = re.fullmatch(r"prom/prometheus:v(\d+)\.(\d+)\.\d+", prometheus.image()).groups()
+        assert binaries.PROMETHEUS.version().split(".")[1] == f"{major}{int(minor):02}"
+        config = next(each for each in prometheus.in_cluster() if each["kind"] == "ConfigMap")
+        assert "kubeconfig_file" not in config["data"]["prometheus.yml"]
+
+    @pytest.mark.parametrize(
+        ("listed", "written", "expected"),
+        [
+            ("", False, ["kind create"]),
+            ("unit\n", True, ["docker start"]),
+            ("unit\n", False, ["kind delete", "kind create"]),
+            ("", True, ["kind create"]),
+        ],
+    )
+    def test_a_cluster_is_made_kept_or_made_again(
+        self, listed: str, written: bool, expected: list[str], kind: external.Kind, programs: Any
+    ):
+        tell, asked = programs
+        tell({"kind get clusters": (0, listed)})
+        if written:
+            kind.paths.kubeconfig.touch()
+        make(kind)
+        done = [" ".join(line.split()[:2]) for line in asked()]
+        assert [each for each in done if each.endswith((" create", " delete", " start"))] == expected
+        assert external.is_kind(kind.paths)
+
+    def test_down_removes_the_state_last_and_keeps_it_when_the_engine_fails(
+        self, kind: external.Kind, programs: Any
+    ):
+        tell, asked = programs
+        make(kind)
+        tell({"docker rm --force": (1, "Cannot connect")})
+        with pytest.raises(StepError, match="docker rm"):
+            run_steps(Teardown(kind.paths).steps(purge=False), io.StringIO())
+        assert external.is_kind(kind.paths)
+        tell({})
+        run_steps(Teardown(kind.paths).steps(purge=False), io.StringIO())
+        assert not kind.paths.state.exists()
+        assert f"docker rm --force --volumes {kind.paths.id}-registry" in asked()
+
+    @pytest.mark.parametrize(
+        ("before", "users", "removed"), [(1, "", True), (1, "another\n", False), (0, "", False)]
+    )
+    def test_the_network_goes_only_if_it_came_with_the_cluster_and_nobody_else_uses_it(
+        self, before: int, users: str, removed: bool, kind: Any, programs: Any
+    ):
+        tell, asked = programs
+        tell({"docker network inspect": (before, ""), "docker ps --all": (0, users)})
+        make(kind)
+        run_steps(kind.down(), io.StringIO())
+        assert ("docker network rm kind" in asked()) == removed
+
+    def test_without_kind_the_engine_is_not_touched(self, kind: Any, programs: Any, tmp_path: Path):
+        (tmp_path / "programs" / "kind").unlink()
+        with pytest.raises(StepError, match="kind is not installed"):
+            run_steps(kind.up(), io.StringIO())
+        assert not (tmp_path / "programs" / "asked").exists()
+
+    @pytest.mark.parametrize(
+        ("able", "info", "expected"),
+        [
+            ({"root", "buildah"}, 0, False),
+            ({"root"}, 0, True),
+            ({"buildah"}, 0, True),
+            (set(), 0, True),
+            (set(), 1, False),
+        ],
+    )
+    def test_an_engine_builds_images_where_buildah_cannot(
+        self, able: set[str], info: int, expected: bool, programs: Any, monkeypatch: pytest.MonkeyPatch
+    ):
+        tell, _ = programs
+        tell({"docker info": (info, "")})
+        if "buildah" in able:
+            Path(os.environ["PATH"], "buildah").symlink_to(sys.executable)
+        monkeypatch.setattr(build, "can_run_node", lambda: "root" in able)
+        assert build.builds_with_engine() == expected
+        if not expected and "root" not in able:
+            with pytest.raises(StepError, match="or by a container engine"):
+                build.ensure_images(["operator"])
 
 
 class TestCgroups:
