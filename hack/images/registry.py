@@ -16,6 +16,8 @@ REGISTRY_HINT = "is the registry running? see `python -m hack.cluster status`"
 MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
+    # What Docker pushes out of containerd's image store is an index, of one image and how it was made.
+    "application/vnd.oci.image.index.v1+json",
 )
 
 
