@@ -1,7 +1,7 @@
 """Build images, push them to the cluster's registry, and say what they are called there.
 
-buildah builds them; where there is none and a container engine runs, as on most people's machines, that does,
-and takes the public base image instead of the local one.
+buildah builds them; where it or root is missing, as on most people's machines, a container engine does, from
+the public base image instead of the local one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from hack.cluster.commands import run, succeeds
 from hack.cluster.disk import require_free
 from hack.cluster.locks import lock
 from hack.cluster.paths import ClusterPaths, cache_dir
+from hack.cluster.plans import can_run_node
 from hack.cluster.steps import Progress, StepError
 from hack.images.catalogue import IMAGES, ROOT, Image, image_key, with_parents
 from hack.images.registry import PREFIX, REGISTRY_HINT, publish, pushed_digest, reference
@@ -67,8 +68,8 @@ def _said(image: Image, tag: str, below: Mapping[str, str]) -> list[str | Path]:
 
 
 def builds_with_engine() -> bool:
-    """Tell whether a container engine has to build: there is no buildah."""
-    return shutil.which("buildah") is None and external.engine()
+    """Tell whether a container engine has to build: buildah is missing, or would need root."""
+    return (shutil.which("buildah") is None or not can_run_node()) and external.engine()
 
 
 class Images:
@@ -152,6 +153,11 @@ def ensure_images(names: Sequence[str], paths: ClusterPaths | None = None) -> di
     cluster = paths if paths is not None else ClusterPaths()
     ordered = with_parents(list(names))
     engine = builds_with_engine()
+    if not engine and not can_run_node():
+        raise StepError(
+            "images are built by root on Debian or Ubuntu, or by a container engine",
+            "run as root, or make `docker info` succeed",
+        )
     progress = Progress(len(ordered) + (not engine))
     if not engine:
         ensure_base(progress, cluster)
