@@ -117,15 +117,15 @@ def percentile(latencies: Sequence[float], share: int) -> float | None:
 
 
 def texts(seed: int) -> Iterator[str]:
-    """Give texts without end, with capitals: every second one has 115 to 150 words, the others are short.
+    """Give texts without end, with capitals: every second one has 140 to 170 words, the others are short.
 
-    A long one costs MiniLM more than 40 ms of CPU. A pod limited to 150m gets 15 ms in each period of 100 ms:
-    a third of the demo's twelve requests a second needs more than that, and its users wait for seconds. On a
-    busy machine a pod with two CPUs still answers in less than half a second.
+    A long one costs MiniLM some 75 ms of CPU. A pod limited to 110m gets 11 ms in each period of 100 ms, and
+    needs two thirds of a second for it, before anybody waits in front of it; on a machine one and a half
+    times as fast, still half a second. A pod with two CPUs takes less where all is three times as slow.
     """
     choose = random.Random(seed)  # noqa: S311 - texts, not secrets
     while True:
-        length = choose.randint(115, 135)
+        length = choose.randint(140, 155)
         long: list[str] = []
         while len(long) < length:
             long += f"{choose.choice(NAMES)}: {choose.choice(PHRASES)}.".split()
