@@ -89,6 +89,12 @@ def _traffic(here: Situation) -> Traffic:
     return _never_empty(observed, here.stable)
 
 
+def _untested(here: Situation) -> bool:
+    """Whether a pod of the candidate is not what was checked: it gets no more users than it has."""
+    known = here.observed.revisions.get(here.candidate)
+    return known is not None and pods.drift(here.status.checked_pods, known.pods) is not None
+
+
 def _split_traffic(here: Situation) -> Traffic:
     """Widen once the candidate holds no more than its share and no third revision would be caught."""
     assert here.stable is not None
@@ -98,7 +104,7 @@ def _split_traffic(here: Situation) -> Traffic:
     share_kept = candidate.alive <= here.split.candidate and stable.ready >= min(
         here.split.stable, stable.desired
     )
-    if _third_present(here) or candidate.ready == 0 or not share_kept:
+    if _third_present(here) or candidate.ready == 0 or not share_kept or _untested(here):
         return _never_empty(here.observed, here.stable)
     return Traffic(Selects.WIDENED)
 
@@ -108,10 +114,10 @@ def _final_traffic(here: Situation) -> Traffic:
     assert here.stable is not None
     if here.pinned_to(here.candidate):
         return _never_empty(here.observed, here.candidate)
-    ready = here.candidate_pods.ready
-    if ready >= max(1, here.floor):
+    ready, untested = here.candidate_pods.ready, _untested(here)
+    if ready >= max(1, here.floor) and not untested:
         return Traffic(Selects.PINNED, here.candidate)
-    if ready == 0 or _third_present(here):
+    if ready == 0 or untested or _third_present(here):
         return here.observed.traffic if here.widened else _never_empty(here.observed, here.stable)
     return Traffic(Selects.WIDENED)
 

@@ -6,7 +6,7 @@ import pytest
 
 from modelrelease.api import artifact as api_artifact
 from modelrelease.api import run as api_run
-from modelrelease.core import lifecycle, observation, pods, presentation, target
+from modelrelease.core import lifecycle, observation, pods, presentation, target, traffic
 from tests.unit.core import given
 from tests.unit.core.given import CANDIDATE, NOW, STABLE
 
@@ -175,3 +175,27 @@ def test_a_later_pod_with_another_image_holds_the_step():
     assert lifecycle.transition(observed, NOW) is None
     shown = presentation.present(observed, NOW, None)
     assert next(entry.reason for entry in shown.conditions if entry.type == "Stalled") == "ImageDrift"
+
+
+@pytest.mark.parametrize(
+    ("step", "now"),
+    [
+        (1, given.pinned(STABLE)),
+        (1, given.WIDENED),
+        (2, given.pinned(STABLE)),
+        (2, given.WIDENED),
+        (2, given.pinned(CANDIDATE)),
+    ],
+)
+def test_a_pod_with_another_image_gets_no_more_users_than_it_has(step: int, now: observation.Traffic):
+    strange = observation.Container("server", ready=True, image_id="sha256:moved")
+    candidate = given.revision(CANDIDATE, 1, desired=2)
+    moved = given.pod(CANDIDATE, 1, containers=(strange,))
+    candidate = dataclasses.replace(candidate, pods=(*candidate.pods, moved))
+    observed = given.observed([given.run("Shifting", step=step)], revisions=[candidate], traffic=now)
+    assert traffic.wanted_of(observed, NOW).traffic == now
+
+
+def test_with_the_tested_image_alone_the_candidate_gets_them_all():
+    observed = given.observed([given.run("Shifting", step=2)], candidate=2, traffic=given.WIDENED)
+    assert traffic.wanted_of(observed, NOW).traffic == given.pinned(CANDIDATE)
