@@ -8,10 +8,12 @@ repeated.
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import itertools
 import re
 import ssl
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Self, TypeVar
@@ -35,6 +37,16 @@ _UNREACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout)
 _KEEPALIVE_SECONDS: Final = 2.0
 _CONNECTIONS: Final = 4
 _LAST_PORT: Final = 65_535
+
+# httpcore tries to import it several times in each request. Where it is not installed, each attempt would
+# search all of sys.path again: two fifths of what a request takes.
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
+
+
+@functools.cache
+def authorities() -> ssl.SSLContext:
+    """Return whom to trust with https unless told: read once, for that takes as long as many a request."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +144,7 @@ class Transport:
         run: str,
         max_requests_per_second: int | None = None,
         limits: Limits | None = None,
-        verify: ssl.SSLContext | bool = True,
+        verify: ssl.SSLContext | None = None,
     ) -> None:
         _check_url(endpoint)
         self.endpoint = endpoint
@@ -148,7 +160,7 @@ class Transport:
         self._http = httpx.AsyncClient(
             # A probe goes to the pod itself, never through a proxy of the environment.
             trust_env=False,
-            verify=verify,
+            verify=verify or authorities(),
             follow_redirects=False,
             timeout=self._timeout(),
             limits=httpx.Limits(max_connections=_CONNECTIONS, keepalive_expiry=_KEEPALIVE_SECONDS),

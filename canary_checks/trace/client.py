@@ -14,7 +14,7 @@ from pydantic import alias_generators
 
 from canary_checks import failure, inputs
 from canary_checks import vocabulary as v
-from canary_checks.clients import parent
+from canary_checks.clients import parent, transport
 from canary_checks.trace import values
 
 TOKEN_VARIABLE: Final = "MODELRELEASE_PROBE_TOKEN"
@@ -105,6 +105,7 @@ class TraceClient:
         self._patience = busy_seconds
         self._http = httpx.AsyncClient(
             trust_env=False,
+            verify=transport.authorities(),
             timeout=httpx.Timeout(read_seconds, connect=connect_seconds),
             # Servers close what is idle for 5 s: a connection is not used again shortly before.
             limits=httpx.Limits(max_connections=1, keepalive_expiry=2.0),

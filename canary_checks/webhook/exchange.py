@@ -56,14 +56,15 @@ def trust(ca_bundle: str) -> ssl.SSLContext:
     CheckError
         ``CABundleInvalid``: the bundle holds no certificate that can be read.
     """
+    if not ca_bundle:
+        return transport.authorities()
     context = httpx.create_ssl_context(trust_env=False)
-    if ca_bundle:
-        try:
-            context.load_verify_locations(cadata=ca_bundle)
-        except (ssl.SSLError, ValueError) as error:
-            raise failure.CheckError(
-                "CABundleInvalid", f"the CA bundle holds no certificates in PEM: {error}"
-            ) from error
+    try:
+        context.load_verify_locations(cadata=ca_bundle)
+    except (ssl.SSLError, ValueError) as error:
+        raise failure.CheckError(
+            "CABundleInvalid", f"the CA bundle holds no certificates in PEM: {error}"
+        ) from error
     return context
 
 
