@@ -1,6 +1,7 @@
 """What moved: the distances that a diagnosis reasons on, between and inside a candidate and a reference."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -150,7 +151,7 @@ class Movement:
     relations: tuple[golden_pack.Relation, ...] = ()
     trials: Mapping[str, Trial] = dataclasses.field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def whole(self) -> Flags:
         """Shape ``[n]``: rows that both sides have, with finite values and a direction."""
         return self.paired & distance.finite_rows(self.ours) & distance.finite_rows(self.theirs)

@@ -72,7 +72,12 @@ class _Explained:
 
 @functools.lru_cache(maxsize=4)
 def _edited(moved: movement.Movement) -> dict[edits.Edit, tuple[str, ...]]:
-    texts = [item.text for item in moved.items]
+    return _edited_texts(tuple(item.text for item in moved.items))
+
+
+@functools.lru_cache(maxsize=1)
+def _edited_texts(texts: tuple[str, ...]) -> dict[edits.Edit, tuple[str, ...]]:
+    """Edit the texts of a golden set: once for all references, and before and after asking otherwise."""
     return {edit: tuple(edit.apply(text) for text in texts) for edit in edits.for_texts(texts)}
 
 
