@@ -1,8 +1,10 @@
 """Each check against a real HTTP server that serves a right or a broken model."""
 
+import asyncio
 import dataclasses
 import json
 import math
+import pathlib
 from typing import Any
 
 import pytest
@@ -238,22 +240,32 @@ async def test_rows_that_follow_their_place_and_not_their_text_fail():
     assert "OrderDistanceWorst" in failed(found)
 
 
-@pytest.fixture
-async def recorded(tmp_path) -> Any:
-    """Record the right model and give back how a request refers to it."""
-    with toy_server.serving() as toy:
-        made = await outcome(toy, "EmbeddingParity", record=True)
+@pytest.fixture(scope="module")
+def recording() -> result.ReferencePayload:
+    """Record the right model, once."""
+
+    async def record() -> runner.Outcome:
+        with toy_server.serving() as toy:
+            return await outcome(toy, "EmbeddingParity", record=True)
+
+    made = asyncio.run(record())
     assert (made.result.verdict, made.result.reason) == ("Pass", "Recorded")
     evidence = result.parse_evidence(result.EVIDENCE_PREFIX + made.evidence)
     assert evidence is not None
     assert evidence.reference is not None
+    return evidence.reference
+
+
+@pytest.fixture
+def recorded(recording: result.ReferencePayload, tmp_path: pathlib.Path) -> dict[str, Any]:
+    """Return how a request refers to what was recorded of the right model."""
     path = tmp_path / "stable.safetensors"
-    path.write_bytes(evidence.reference.content())
+    path.write_bytes(recording.content())
     return {
         "role": "Stable",
         "revision": "r6f2c80",
         "path": str(path),
-        "digest": evidence.reference.digest,
+        "digest": recording.digest,
         "numericClass": "fp32",
     }
 
@@ -432,8 +444,10 @@ async def test_outputs_that_depend_on_the_batch_are_not_recorded():
     assert json.loads(made.evidence).get("reference") is None
 
 
-async def test_a_recording_too_large_for_the_log_is_left_out_and_said_so():
-    with toy_server.serving(model=toy_server.ToyModel(dimensions=12_000)) as toy:
+async def test_a_recording_too_large_for_the_log_is_left_out_and_said_so(monkeypatch):
+    # A twelfth of the limit, so that vectors of a usual size are too large for it.
+    monkeypatch.setattr(result, "EVIDENCE_LIMIT_BYTES", 1 << 19)
+    with toy_server.serving(model=toy_server.ToyModel(dimensions=1024)) as toy:
         made = await outcome(toy, "EmbeddingParity", record=True)
     assert made.result.verdict == "Pass"
     assert made.result.evidence is not None

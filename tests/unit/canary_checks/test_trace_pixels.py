@@ -127,7 +127,7 @@ def contents(pictures) -> dict[str, bytes]:
     return {f"i-{n}": sample_servers.png(picture) for n, picture in enumerate(pictures)}
 
 
-SIZES = [(240, 180), (150, 200), (300, 130)]
+SIZES = [(240, 180), (150, 200)]
 PHOTOS = contents(sample_servers.photo(n, size) for n, size in enumerate(SIZES))
 
 
@@ -193,7 +193,7 @@ def test_preprocessing_that_is_none_of_the_usual_is_not_explained() -> None:
 
 def test_a_colour_profile_that_is_ignored_is_proven_on_the_image() -> None:
     golden = selection.select(pack.builtin("ImageV1"), v.Modality.IMAGE)
-    tagged = [item for item in golden.items if item.stratum == "icc"][:3]
+    tagged = [item for item in golden.items if item.stratum == "icc"][:2]
     profiled = {
         item.id: given.content for item in tagged if isinstance(given := golden.input(item), inputs.Image)
     }

@@ -27,6 +27,14 @@ def _direction(word: str, dimensions: int) -> npt.NDArray[np.float64]:
     return made
 
 
+@functools.lru_cache(maxsize=1 << 12)
+def _words(text: str, *, lower: bool, strip: bool) -> tuple[str, ...]:
+    text = text.lower() if lower else text
+    if strip:
+        text = "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
+    return tuple(text.split())
+
+
 @dataclasses.dataclass(frozen=True)
 class ToyModel:
     """An uncased bag of words with a limit, as far as a tokenizer's faults go: a little like BERT."""
@@ -40,10 +48,7 @@ class ToyModel:
     wobble: float = 0.0
 
     def vector(self, text: str, question: int) -> npt.NDArray[np.float64]:
-        text = text.lower() if self.lower else text
-        if self.strip:
-            text = "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
-        words = text.split()[: self.longest]
+        words = _words(text, lower=self.lower, strip=self.strip)[: self.longest]
         total = sum(self._word(word) / (place + 2) for place, word in enumerate(words))
         if self.wobble:
             total = total + self.wobble * self._word(f"question {question}")
