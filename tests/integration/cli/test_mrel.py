@@ -1,7 +1,12 @@
-"""The plugin by the real kubectl on a real API server: applied, merged, taken back, refused."""
+"""The plugin by the real kubectl on a real API server: applied, merged, taken back, refused.
+
+That kubectl finds it, and what signals do to it, is shown by processes; the rest calls what these run.
+"""
 
 import contextlib
+import dataclasses
 import http.client
+import io
 import json
 import os
 import shutil
@@ -24,6 +29,7 @@ from kubernetes.client import (
 )
 
 from hack.cluster import binaries
+from modelrelease.cli.mrel import kubectl, main, shell
 from tests.unit.api import rule_cases
 from tests.unit.cli.mrel import recorded
 
@@ -32,15 +38,25 @@ STABLE, CANDIDATE = "r5a87d75c60", "r852ce82eee"
 WHY = ("--reason", "INC-1", "--yes")
 
 
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """How a command ended, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 class Person:
     """Somebody at a terminal, in one namespace."""
 
     def __init__(self, folder: Path, client: ApiClient, kubeconfig: str, namespace: str) -> None:
         self.custom, self.namespace = CustomObjectsApi(client), namespace
         built = binaries.KUBERNETES.target() / "kubectl"
-        kubectl = str(built) if built.exists() else shutil.which("kubectl")
-        assert kubectl is not None
-        (folder / "kubectl").symlink_to(kubectl)
+        program = str(built) if built.exists() else shutil.which("kubectl")
+        assert program is not None
+        self.program = program
+        (folder / "kubectl").symlink_to(program)
         plugin = folder / "kubectl-mrel"
         plugin.write_text(
             f'#!/bin/sh\nexec {sys.executable} -m modelrelease.cli.mrel "$@"\n', encoding="utf-8"
@@ -58,11 +74,23 @@ class Person:
     def command(self, verb: str, *arguments: str) -> list[str]:
         return ["kubectl", "mrel", verb, *arguments, "-n", self.namespace]
 
-    def say(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def by_kubectl(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = self.command(verb, *arguments)
         return subprocess.run(
             command, capture_output=True, text=True, env=self.environ, check=False, timeout=120
         )
+
+    def say(self, verb: str, *arguments: str) -> Said:
+        out, err = io.StringIO(), io.StringIO()
+        here = shell.Shell(
+            out=out,
+            err=err,
+            environ=self.environ,
+            connect=lambda options: kubectl.Kubectl(options, self.program),
+        )
+        where = ("-n", self.namespace, f"--kubeconfig={self.environ['KUBECONFIG']}")
+        code = main.run([verb, *where, *arguments], here)
+        return Said(code, out.getvalue(), err.getvalue())
 
     def release(self) -> dict[str, Any]:
         found: dict[str, Any] = self.custom.get_namespaced_custom_object(
@@ -132,13 +160,13 @@ def _status(someone: Person, plural: str, name: str, status: dict[str, Any]) -> 
 
 
 def test_it_is_a_plugin_and_looks(person: Person):
-    said = person.say("status", "embedder")
+    said = person.by_kubectl("status", "embedder")
     assert (said.returncode, said.stderr) == (0, "")
     assert f"candidate  {CANDIDATE}" in said.stdout
     for verb in ("list", "history", "explain", "diff"):
-        said = person.say(verb, *(() if verb == "list" else ("embedder",)))
-        assert (said.returncode, said.stderr) == (0, ""), verb
-        assert said.stdout
+        shown = person.say(verb, *(() if verb == "list" else ("embedder",)))
+        assert (shown.returncode, shown.stderr) == (0, ""), verb
+        assert shown.stdout
 
 
 def test_words_are_applied_merged_and_taken_back(person: Person):
@@ -211,10 +239,10 @@ def test_a_dry_run_writes_nothing(person: Person):
 
 
 def test_unknown_release_and_context(person: Person):
-    said = person.say("status", "nobody")
+    said = person.by_kubectl("status", "nobody")
     assert said.returncode == 1
     assert said.stderr == 'error: modelreleases.modelrelease.dev "nobody" not found\n'
-    said = person.say("status", "embedder", "--context", "mars")
+    said = person.by_kubectl("status", "embedder", "--context", "mars")
     assert said.returncode == 1
     assert "mars" in said.stderr
 
@@ -297,7 +325,7 @@ def test_a_change_just_before_the_watch_begins_is_seen(person: Person, tmp_path:
         contexts = [{"name": "door", "context": {"cluster": "door"}}]
         config = {"clusters": clusters, "contexts": contexts, "current-context": "door"}
         (tmp_path / "door.json").write_text(json.dumps(config), encoding="utf-8")
-        said = person.say("status", "embedder", "--wait", "--kubeconfig", str(tmp_path / "door.json"))
+        said = person.by_kubectl("status", "embedder", "--wait", "--kubeconfig", str(tmp_path / "door.json"))
     assert (said.returncode, said.stderr) == (0, "")
     assert "Holding" in said.stdout
     assert "Stable" in said.stdout

@@ -175,7 +175,7 @@ def test_a_promise_that_is_broken_is_an_error():
 
 @pytest.mark.parametrize("first", [None, services.Said(202, headers={"Location": "/answers/1"})])
 def test_an_answer_that_does_not_come_is_an_error_that_says_what_is_missing(first: services.Said | None):
-    found = ask(lambda one: first if one.method == "POST" else services.Said(202), deadlineSeconds=1)
+    found = ask(lambda one: first if one.method == "POST" else services.Said(202), deadlineSeconds=3)
     assert (found.verdict, found.reason) == ("Error", "DeadlineExceeded")
     assert ("promised" if first else "nothing came back") in found.message
 
