@@ -36,7 +36,7 @@ def api_client(kubeconfig: str) -> ApiClient:
     crds = ApiextensionsV1Api(client)
     names = []
     for path in sorted(CRDS.glob("modelrelease*.yaml")):
-        definition = yaml.safe_load(path.read_text(encoding="utf-8"))
+        definition = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         names.append(definition["metadata"]["name"])
         crds.patch_custom_resource_definition(
             names[-1], definition, field_manager="tests", force=True, _content_type=APPLY

@@ -1,5 +1,6 @@
 """The Kubernetes in memory answers like a real one: random traces give the same observations on both."""
 
+import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator
@@ -44,5 +45,5 @@ async def test_traces_give_the_same_observations(port: client.KubernetesApi, nam
         modelled = await _play_in_memory(calls, namespace)
         for call, (one, other) in zip([*calls, *traces.KINDS], zip(real, modelled, strict=True), strict=True):
             assert one == other, f"seed {seed}: {call}\nreal: {one}\nmodel: {other}\ntrace: {calls}"
-        for kind, name in itertools.product(traces.KINDS, ("one", "two")):
-            await port.delete(kind, namespace, name)
+        places = itertools.product(traces.KINDS, ("one", "two"))
+        await asyncio.gather(*(port.delete(kind, namespace, name) for kind, name in places))

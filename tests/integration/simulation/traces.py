@@ -1,5 +1,6 @@
 """Random traces of API calls, and what an API server answers to them, in terms that two servers can share."""
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -126,7 +127,8 @@ class Player:
                 answers.append(
                     (verb, kind.kind, name, await self._answer(getattr(self, f"_{verb}"), kind, name, said))
                 )
-        return [*answers, *[(kind.kind, await self._watched(kind, since[kind])) for kind in KINDS]]
+        watched = await asyncio.gather(*(self._watched(kind, since[kind]) for kind in KINDS))
+        return [*answers, *((kind.kind, events) for kind, events in zip(KINDS, watched, strict=True))]
 
     async def _answer(self, call: Callable[..., Awaitable[Any]], kind: api.Kind, name: str, said: Any) -> Any:
         try:
