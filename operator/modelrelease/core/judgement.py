@@ -160,13 +160,16 @@ def next_check(here: Situation) -> api_run.CheckStatus | None:
 def next_portion(here: Situation, status: api_run.CheckStatus, pod_uid: str) -> int | None:
     """Return the portion that a pod is to be asked next: one at a time for each pod."""
     check = next(check for check in here.required_checks if check.name == status.name)
-    finished = {
-        part.portion
+    asked = {
+        part.portion: part.finished
         for part in here.observed.parts
-        if part.finished
-        and (part.check, part.attempt, part.pod_uid) == (status.name, status.attempt, pod_uid)
+        if (part.check, part.attempt, part.pod_uid) == (status.name, status.attempt, pod_uid)
     }
-    return next((index for index in here.portions(check) if index not in finished), None)
+    # A person may have deleted the Job of an earlier one: it is asked again after the one that runs.
+    running = next((index for index in here.portions(check) if asked.get(index) is False), None)
+    if running is not None:
+        return running
+    return next((index for index in here.portions(check) if index not in asked), None)
 
 
 def asks_stable(here: Situation, name: str) -> bool:

@@ -146,6 +146,12 @@ def test_each_pod_is_asked_one_portion_at_a_time():
     assert jobs(checking(*map(part, range(3)), pods=2)) == [(two, 0)]
 
 
+def test_a_portion_whose_job_was_deleted_waits_for_the_one_that_runs():
+    running = dataclasses.replace(part(1), finished=False, verdict=None)
+    assert jobs(checking(running)) == [(f"{CANDIDATE}-0", 1)]
+    assert jobs(checking(part(1))) == [(f"{CANDIDATE}-0", 0)]
+
+
 def test_a_check_speaks_when_every_portion_has():
     assert lifecycle.transition(checking(part(0), part(1)), NOW) is None
     following = lifecycle.transition(checking(*map(part, range(3))), NOW)
