@@ -42,7 +42,6 @@ RECOVERY_UNDECIDED: Final = "RecoveryUndecided"
 CANARY_STARTING: Final = "CanaryStarting"
 WAITING_FOR_CAPACITY: Final = "WaitingForCapacity"
 QUOTA_EXCEEDED: Final = "QuotaExceeded"
-POD_REJECTED: Final = "PodRejected"
 UNSCHEDULABLE: Final = "Unschedulable"
 SCHEDULING_GATED: Final = "SchedulingGated"
 DISRUPTED: Final = "Disrupted"
@@ -54,7 +53,6 @@ CAPACITY: Final = frozenset(
     {
         WAITING_FOR_CAPACITY,
         QUOTA_EXCEEDED,
-        POD_REJECTED,
         UNSCHEDULABLE,
         SCHEDULING_GATED,
         DISRUPTED,
@@ -128,6 +126,10 @@ INVALID_SPEC: Final = "InvalidSpec"
 INVALID_TEMPLATE: Final = "InvalidTemplate"
 CONFIG_MAP_NOT_FOUND: Final = "ConfigMapNotFound"
 SECRET_NOT_FOUND: Final = "SecretNotFound"
+OBJECT_NOT_FOUND: Final = "ObjectNotFound"
+"""A ServiceAccount, PersistentVolumeClaim, PriorityClass or RuntimeClass."""
+POD_REJECTED: Final = "PodRejected"
+"""The Deployment was accepted, and its pods are refused."""
 CUT_OVER_REQUIRED: Final = "CutOverRequired"
 STATE_UNKNOWN: Final = "StateUnknown"
 REVISION_NOT_FOUND: Final = "RevisionNotFound"
@@ -135,6 +137,9 @@ NO_ROOM_FOR_CANARY: Final = "NoRoomForCanary"
 NOTHING_TO_RETURN_TO: Final = "NothingToReturnTo"
 REFUSED: Final = "Refused"
 """The API server refuses a write."""
+
+UNSTARTABLE: Final = frozenset({IMAGE_UNAVAILABLE, OBJECT_NOT_FOUND, POD_REJECTED, SECRET_NOT_FOUND})
+"""For what an attempt may end that could not start: no model is blamed, and it is tried without limit."""
 
 # --- People -------------------------------------------------------------------------------------------------
 
@@ -233,9 +238,10 @@ def not_ready(ready: int, desired: int, detail: str = "") -> str:
     return sentence(f"{ready} of {counted(desired, 'pod')} Ready{tail}")
 
 
-def crash_loop(container: str, restarts: int, exit_code: int) -> str:
-    """Say that a container keeps dying."""
-    return f"Container {container} crashed {restarts} times, at last with exit code {exit_code}."
+def crash_loop(container: str, restarts: int, exit_code: int, start_error: str = "") -> str:
+    """Say that a container keeps dying, and why its process could not even be started."""
+    last = f"exit code {exit_code}{f': {start_error}' if start_error else ''}"
+    return sentence(f"Container {container} crashed {restarts} times, at last with {last}")
 
 
 def artifact_mismatch(said: str) -> str:
@@ -283,9 +289,38 @@ def exposed(services: tuple[str, ...]) -> str:
     )
 
 
-def not_found(named: str, what: str, namespace: str) -> str:
+def not_found(named: str, what: str, where: str) -> str:
     """Say that something a manifest names does not exist, and what to change."""
-    return f"{named} {what}, which is not in namespace {namespace}: create it there, or correct the name."
+    return f"{named} {what}, which is not in {where}: create it there, or correct the name."
+
+
+def no_key(what: str, key: str) -> str:
+    """Say that a ConfigMap or Secret lacks what the template takes from it."""
+    return f"The template refers to key {key} of {what}, which does not have it: add it, or correct its name."
+
+
+def pod_rejected(said: str) -> str:
+    """Say that the API server accepts the Deployment and refuses its pods, in its words."""
+    return f"Its pods are refused: {sentence(said)} Correct the template, or the policy that says so."
+
+
+def container_rejected(container: str, said: str) -> str:
+    """Say that a node does not start a container as the template wants it, in its words."""
+    refused = sentence(f"A node refuses to start container {container}: {said}")
+    return f"{refused} Correct the template, or create what it names."
+
+
+def pull_denied(container: str, said: str, secrets: Iterable[str]) -> str:
+    """Say that the registry gives the image to nobody with these credentials, or does not have it."""
+    named = ", ".join(secrets)
+    using = f"the Secret that imagePullSecrets names ({named})" if named else "set imagePullSecrets"
+    refused = sentence(f"The registry refuses the image of container {container}: {said}")
+    return f"{refused} Check the image's name and {using}."
+
+
+def unfit_nodes(message: str) -> str:
+    """Say what to compare, where no node is what the template asks for."""
+    return f"{message} Compare nodeSelector, affinity and tolerations with the nodes' labels and taints."
 
 
 def name_conflict(name: str) -> str:

@@ -35,9 +35,9 @@ def trim(obj: api.Object) -> api.Object:
 
 
 def trim_pod(obj: api.Object) -> api.Object:
-    """Return a pod with its ports, GPUs, node and status: environment, volumes and the rest nobody reads."""
+    """Return a pod with its ports, GPUs, node, names of pull Secrets and status: nobody reads the rest."""
     small, spec = trim(obj), obj.get("spec") or {}
-    kept: dict[str, Any] = {"nodeName": spec["nodeName"]} if "nodeName" in spec else {}
+    kept: dict[str, Any] = {k: spec[k] for k in ("nodeName", "imagePullSecrets") if spec.get(k)}
     kept["containers"] = [
         {k: c[k] for k in ("name", "ports") if k in c} | _gpus(c) for c in spec.get("containers") or ()
     ]

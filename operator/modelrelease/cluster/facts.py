@@ -21,6 +21,9 @@ _DISRUPTION_REASONS = frozenset(
 )
 
 
+_START_ERRORS = frozenset({"StartError", "ContainerCannotRun"})
+
+
 class Unreadable(Exception):
     """A stored object does not say what it must; the message is one sentence."""
 
@@ -118,6 +121,7 @@ def pod(obj: Mapping[str, Any], accelerators: Mapping[str, str] | None = None) -
         port=model_port(spec),
         ports=tuple(_named_ports(spec)),
         gpus=_gpus(spec),
+        pull_secrets=tuple(ref["name"] for ref in spec.get("imagePullSecrets") or () if ref.get("name")),
         scheduled_time=_since(scheduled) if scheduled.get("status") == "True" else None,
         ready_time=_since(ready) if is_ready else None,
         unready_time=_since(ready) if ready.get("status") == "False" else None,
@@ -148,8 +152,14 @@ def container(status: Mapping[str, Any]) -> observation.Container:
         waiting_message=str(waiting.get("message") or ""),
         exit_code=int(ended["exitCode"]) if ended else None,
         termination_reason=str((ended or {}).get("reason") or ""),
+        start_error=_start_error(ended or {}),
         image_id=str(status.get("imageID") or ""),
     )
+
+
+def _start_error(ended: Mapping[str, Any]) -> str:
+    """Return the message of a termination that is the runtime's: any other is the container's own."""
+    return str(ended.get("message") or "") if ended.get("reason") in _START_ERRORS else ""
 
 
 def _since(found: Mapping[str, Any]) -> datetime.datetime | None:
@@ -168,7 +178,6 @@ def deployment(obj: Mapping[str, Any], template: Mapping[str, Any]) -> observati
         desired=1 if replicas is None else int(replicas),
         template_matches=template_matches(obj, template),
         replica_failure=message,
-        quota_exceeded="exceeded quota" in message,
     )
 
 
@@ -178,6 +187,8 @@ def template_matches(deployment: Mapping[str, Any], stored: Mapping[str, Any]) -
     The stored one has the defaults of the API server that accepted it. A newer one's defaults look like an
     edit until putting the stored template back has changed nothing, which is noted on the Deployment.
     """
+    if deployment["spec"]["template"] == stored:
+        return True
     live = without_nulls(deployment["spec"]["template"])
     accepted = annotations_of(deployment).get(manifests.ACCEPTED_TEMPLATE)
     return bool(live == stored) or accepted == revision_identity.digest(live)

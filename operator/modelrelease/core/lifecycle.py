@@ -128,7 +128,9 @@ def _not_wanted(here: Situation) -> Next:
 
 def _superseded(here: Situation) -> Next:
     wanted = target.target_of(here.observed).revision
-    queued = here.final or here.strategy.on_supersede is api_spec.OnSupersede.QUEUE
+    # What can't start is no reason to wait: the next one may be its correction.
+    waits = here.strategy.on_supersede is api_spec.OnSupersede.QUEUE and here.candidate_pods.refused is None
+    queued = here.final or waits
     if wanted in {None, here.candidate} or queued:
         return None
     return _return(here, Outcome.SUPERSEDED, reasons.SUPERSEDED, f"{wanted} is wanted instead.")
@@ -178,13 +180,14 @@ def _startup_expired(here: Situation) -> judgement.Expired | None:
     if standing.waiting is not None:
         if here.elapsed() < canary.capacity_deadline_seconds:
             return None
-        return judgement.Expired(
-            Outcome.CANCELLED,
-            observation.Problem(
-                reasons.CAPACITY_DEADLINE,
-                f"No capacity within {canary.capacity_deadline_seconds} s: {standing.waiting.message}",
-            ),
+        within = f"within {canary.capacity_deadline_seconds} s"
+        problem = observation.Problem(
+            reasons.CAPACITY_DEADLINE, f"No capacity {within}: {standing.waiting.message}"
         )
+        if standing.refused is not None:
+            said = f"It could not start {within}: {standing.refused.message}"
+            problem = observation.Problem(standing.refused.reason, said)
+        return judgement.Expired(Outcome.CANCELLED, problem)
     scheduled = standing.unready_since
     started = scheduled if scheduled is not None else here.now
     if (here.now - started).total_seconds() < canary.startup_deadline_seconds:
@@ -193,7 +196,8 @@ def _startup_expired(here: Situation) -> judgement.Expired | None:
         Outcome.ROLLED_BACK,
         observation.Problem(
             reasons.STARTUP_DEADLINE,
-            f"The candidate was not Ready within {canary.startup_deadline_seconds} s of being scheduled.",
+            f"The candidate was not Ready within {canary.startup_deadline_seconds} s of being scheduled. "
+            f"{standing.message}".rstrip(),
         ),
     )
 

@@ -25,6 +25,8 @@ class Container:
     exit_code: int | None = None
     """Of the last termination, present or previous."""
     termination_reason: str = ""
+    start_error: str = ""
+    """Why its process could not be started the last time, in the container runtime's words."""
     image_id: str = ""
 
 
@@ -73,6 +75,8 @@ class Pod:
     """GPU product of its node, or empty."""
     gpus: int = 0
     """How many GPUs it has to itself."""
+    pull_secrets: tuple[str, ...] = ()
+    """Names of the Secrets that its images are pulled with."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,7 +88,6 @@ class Deployment:
     """False when a hand edit made the template differ from the ControllerRevision."""
     replica_failure: str = ""
     """Message of the ReplicaFailure condition: quota or admission refused a pod."""
-    quota_exceeded: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

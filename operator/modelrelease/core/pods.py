@@ -7,12 +7,12 @@ memory or an image that does not exist are the revision's own.
 import dataclasses
 import datetime
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from modelrelease.api import constants, reasons
 from modelrelease.api import run as api_run
-from modelrelease.core import observation
+from modelrelease.core import observation, refusals
 
 Problem = observation.Problem
 
@@ -32,6 +32,7 @@ _NOT_FOUND: Final = re.compile(
     r"not found|manifest unknown|name unknown|does not exist|invalid reference|no match for platform"
     r"|couldn't parse image"
 )
+_UNFIT: Final = re.compile(r"didn't match Pod's node affinity|untolerated taint")
 _LOST_TRACK: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 """The kubelet or its node was restarted: the container's end is nobody's crash."""
 
@@ -49,7 +50,9 @@ class Standing:
     blame: Problem | None = None
     """What the revision itself did wrong."""
     waiting: Problem | None = None
-    """What wanted pods wait for before they can even start; nobody's fault."""
+    """What wanted pods wait for before they can even start: no deadline of a start runs meanwhile."""
+    refused: Problem | None = None
+    """That, where it does not pass until somebody changes the manifest or makes what it names."""
     scheduled_time: datetime.datetime | None = None
     """When its last pod was scheduled."""
     unready_since: datetime.datetime | None = None
@@ -81,7 +84,8 @@ def classify(revision: observation.Revision, now: datetime.datetime) -> Standing
     ready = sum(pod.ready for pod in alive)
     desired = revision.deployment.desired if revision.deployment else 0
     blame = _blame(alive)
-    waiting = _waiting(revision, alive) if ready < desired else None
+    refused = _refused(revision, alive) if ready < desired else None
+    waiting = refused or (_waiting(revision, alive) if ready < desired else None)
     return Standing(
         revision=revision.name,
         desired=desired,
@@ -91,6 +95,7 @@ def classify(revision: observation.Revision, now: datetime.datetime) -> Standing
         ready=ready,
         blame=blame,
         waiting=waiting,
+        refused=refused,
         scheduled_time=max(scheduled, default=None),
         unready_since=_earliest((_unready_since(pod) for pod in alive), now),
         unschedulable_since=_earliest((pod.unschedulable_since for pod in alive), now),
@@ -148,8 +153,9 @@ def _container_blame(container: observation.Container, pod: observation.Pod) -> 
     if code != 0 and container.restarts >= CRASHES_MAX:
         unread = pod.artifact if container.name == constants.ARTIFACT_CONTAINER else None
         said = reasons.artifact_unreadable(unread.message) if unread is not None else ""
+        why = reasons.shortened(container.start_error, 300)
         return Problem(
-            reasons.CRASH_LOOP, said or reasons.crash_loop(container.name, container.restarts, code)
+            reasons.CRASH_LOOP, said or reasons.crash_loop(container.name, container.restarts, code, why)
         )
     if _image_missing(container):
         said = _image_message("There is no such image", container)
@@ -172,13 +178,38 @@ def _image_message(what: str, container: observation.Container) -> str:
     return reasons.sentence(f"{what}: container {container.name}: {reasons.shortened(said, 300)}")
 
 
+# --- Refused ------------------------------------------------------------------------------------------------
+
+
+def _refused(revision: observation.Revision, alive: Sequence[observation.Pod]) -> Problem | None:
+    """Return the first reason that no waiting cures, from a pod that is not made to one that can't start."""
+    here = [pod for pod in sorted(alive, key=lambda pod: pod.name) if not pod.disrupted]
+    told = (problem for pod in here for problem in _refusals(pod))
+    created = refusals.of_creation(_missing(revision, len(alive)))
+    return created or next((problem for problem in told if problem is not None), None)
+
+
+def _refusals(pod: observation.Pod) -> Iterator[Problem | None]:
+    yield refusals.of_placement(pod.unschedulable_message)
+    for container in pod.containers:
+        yield refusals.of_container(container)
+        if container.waiting_reason in _IMAGE_WAITS and not _image_missing(container):
+            yield refusals.of_pull(container, pod.pull_secrets)
+
+
+def _missing(revision: observation.Revision, alive: int) -> str:
+    """Return why wanted pods do not exist; empty when they do, or nobody says."""
+    deployment = revision.deployment
+    return "" if deployment is None or alive >= deployment.desired else deployment.replica_failure
+
+
 # --- Waiting ------------------------------------------------------------------------------------------------
 
 
 def _waiting(revision: observation.Revision, alive: Sequence[observation.Pod]) -> Problem | None:
     """Return the first no-blame reason, from a pod that does not exist to one that can't pull its image."""
     return (
-        _refused(revision, len(alive))
+        _not_created(revision, len(alive))
         or _gated(alive)
         or _unschedulable(alive)
         or _disrupted(revision)
@@ -187,12 +218,12 @@ def _waiting(revision: observation.Revision, alive: Sequence[observation.Pod]) -
     )
 
 
-def _refused(revision: observation.Revision, alive: int) -> Problem | None:
-    deployment = revision.deployment
-    if deployment is None or not deployment.replica_failure or alive >= deployment.desired:
+def _not_created(revision: observation.Revision, alive: int) -> Problem | None:
+    said = _missing(revision, alive)
+    if not said:
         return None
-    reason = reasons.QUOTA_EXCEEDED if deployment.quota_exceeded else reasons.POD_REJECTED
-    return Problem(reason, reasons.sentence(f"No pod was created: {deployment.replica_failure}"))
+    reason = reasons.QUOTA_EXCEEDED if refusals.is_quota(said) else reasons.CANARY_STARTING
+    return Problem(reason, reasons.sentence(f"No pod was created: {said}"))
 
 
 def _gated(alive: Sequence[observation.Pod]) -> Problem | None:
@@ -211,9 +242,9 @@ def _unschedulable(alive: Sequence[observation.Pod]) -> Problem | None:
     said = pods[0].unschedulable_message
     # Too few GPUs, processors or memory pass by themselves; a taint or an affinity may never.
     reason = reasons.WAITING_FOR_CAPACITY if "Insufficient " in said else reasons.UNSCHEDULABLE
-    return Problem(
-        reason, reasons.sentence(f"No node for pod {pods[0].name}: {said or 'the scheduler finds none'}")
-    )
+    message = reasons.sentence(f"No node for pod {pods[0].name}: {said or 'the scheduler finds none'}")
+    unfit = reason == reasons.UNSCHEDULABLE and _UNFIT.search(said) is not None
+    return Problem(reason, reasons.unfit_nodes(message) if unfit else message)
 
 
 def _disrupted(revision: observation.Revision) -> Problem | None:

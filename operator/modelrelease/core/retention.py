@@ -94,7 +94,7 @@ def _fails(runs: Iterable[observation.Run]) -> int:
 
 
 def _capacity(status: api_run.RunStatus) -> bool:
-    return status.reason in reasons.CAPACITY
+    return status.reason in reasons.CAPACITY | reasons.UNSTARTABLE
 
 
 def _counts(status: api_run.RunStatus) -> bool:

@@ -139,9 +139,11 @@ def _later(observed: observation.Observation, revision: str, decision: retention
         message = f"{past} It is not tried again by itself: change the spec, or set spec.override.retry."
         return _stalled(Problem(reason, message), Shown.ROLLED_BACK)
     message = f"{past} Attempt {decision.attempt} starts at {decision.at:%Y-%m-%d %H:%M:%S} UTC."
-    if run is not None and run.status.reason == reasons.IMAGE_NOT_FOUND:
+    if run is not None and run.status.reason in {reasons.IMAGE_NOT_FOUND, *reasons.UNSTARTABLE}:
         # Unlike a crash it will be the same again, unless somebody does something: that is no progress.
-        return _stalled(Problem(run.status.reason, message), Shown.ROLLED_BACK)
+        rolled_back = run.status.outcome is api_run.Outcome.ROLLED_BACK
+        shown = Shown.ROLLED_BACK if rolled_back else Shown.CANCELLED
+        return _stalled(Problem(run.status.reason, message), shown)
     return _moving(Shown.RETRYING, decision.reason, message)
 
 
@@ -188,6 +190,7 @@ def obstacle(here: Situation) -> Problem | None:
         or _exposed(here)
         or here.observed.release.problem
         or target.target_of(here.observed).problem
+        or _refused(here)
         or _no_room(here)
         or _held_by_evidence(here)
     )
@@ -196,6 +199,13 @@ def obstacle(here: Situation) -> Problem | None:
 def _exposed(here: Situation) -> Problem | None:
     services = here.observed.exposed_by
     return Problem(reasons.CANARY_EXPOSED, reasons.exposed(services)) if services else None
+
+
+def _refused(here: Situation) -> Problem | None:
+    refused = here.candidate_pods.refused
+    if refused is None:
+        return None
+    return Problem(refused.reason, f"{here.candidate} can't start. {refused.message}")
 
 
 def _no_room(here: Situation) -> Problem | None:

@@ -218,6 +218,7 @@ def test_trimming_keeps_what_is_looked_at():
     full = pod("a") | {
         "spec": {
             "nodeName": "n",
+            "imagePullSecrets": [{"name": "registry"}],
             "volumes": ["big"],
             "containers": [{"name": "m", "env": ["big"], "ports": [{"name": "model", "containerPort": 1}]}],
             "initContainers": [
@@ -229,6 +230,7 @@ def test_trimming_keeps_what_is_looked_at():
     }
     assert cache.trim_pod(full)["spec"] == {
         "nodeName": "n",
+        "imagePullSecrets": [{"name": "registry"}],
         "containers": [{"name": "m", "ports": [{"name": "model", "containerPort": 1}]}],
         "initContainers": [{"name": "probe", "ports": [{"name": "probe", "containerPort": 2}]}],
     }

@@ -127,6 +127,16 @@ def test_why_a_pod_does_not_run(status: dict[str, Any], expected: dict[str, Any]
             {"terminated": {"exitCode": 1, "reason": "Error"}},
             {"exit_code": 137, "termination_reason": "OOMKilled"},
         ),
+        (
+            {},
+            {"terminated": {"exitCode": 128, "reason": "StartError", "message": "no such file"}},
+            {"exit_code": 128, "termination_reason": "StartError", "start_error": "no such file"},
+        ),
+        (
+            {},
+            {"terminated": {"exitCode": 1, "reason": "Error", "message": "what it says itself"}},
+            {"exit_code": 1, "termination_reason": "Error"},
+        ),
     ],
 )
 def test_containers(state: dict[str, Any], last: dict[str, Any], expected: dict[str, Any]):
@@ -259,7 +269,7 @@ def test_a_revision_with_everything_that_is_said_of_it():
     assert found.outputs == (api_run.Reference(config_map="c", digest="sha256:" + "0" * 64),)
     assert (found.anchor_of, found.embedding_space, found.model_version) == ("space", "space", "2026.11")
     assert found.deployment == observation.Deployment(
-        desired=3, replica_failure="pods is forbidden: exceeded quota: q", quota_exceeded=True
+        desired=3, replica_failure="pods is forbidden: exceeded quota: q"
     )
     assert [p.name for p in found.pods] == ["p"]
 

@@ -316,11 +316,46 @@ def test_a_canary_that_is_late_to_start_is_rolled_back_and_not_remembered():
         "StartupDeadline",
         False,
     )
+    assert following.message.endswith("0 of 1 pod Ready."), "what it waited for is not lost"
 
 
 def test_a_canary_without_capacity_is_not_late():
     waiting = late_canary(scheduled_time=None, unschedulable_since=given.ago(190), containers=())
     assert lifecycle.transition(waiting, NOW) is None
+
+
+REFUSED = 'pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true'
+
+
+def canary_without_pods(
+    elapsed: float, failure: str = REFUSED, *, desired: str = CANDIDATE
+) -> observation.Observation:
+    deployment = observation.Deployment(desired=1, replica_failure=failure)
+    canary = dataclasses.replace(given.revision(CANDIDATE), deployment=deployment)
+    revisions = [canary, given.revision(OLDER)]
+    return given.observed([given.run("Starting", elapsed=elapsed)], revisions=revisions, desired=desired)
+
+
+def test_a_canary_that_is_refused_is_not_late_and_blames_no_capacity():
+    assert lifecycle.transition(canary_without_pods(elapsed=999), NOW) is None
+    following = lifecycle.transition(canary_without_pods(elapsed=1001), NOW)
+    assert following is not None
+    assert (following.outcome, following.reason) == (Outcome.CANCELLED, "PodRejected")
+    assert "runAsNonRoot" in following.message
+
+
+def test_what_can_not_start_keeps_no_queue_waiting():
+    def queued(failure: str) -> observation.Observation:
+        seen = canary_without_pods(10, failure, desired=OLDER)
+        assert seen.release.desired is not None
+        judging = given.judging(strategy={"onSupersede": "Queue"})
+        wanted = dataclasses.replace(seen.release.desired, judging=judging)
+        return dataclasses.replace(seen, release=dataclasses.replace(seen.release, desired=wanted))
+
+    assert lifecycle.transition(queued("exceeded quota: gpus"), NOW) is None
+    following = lifecycle.transition(queued(REFUSED), NOW)
+    assert following is not None
+    assert following.outcome is Outcome.SUPERSEDED
 
 
 def test_a_pause_stops_the_clock_and_everything_but_returns():

@@ -21,13 +21,19 @@ def loading(container: Container, **fields: object) -> observation.Pod:
     return build.pod(ready=False, containers=(container,), **fields)
 
 
+def unplaced(said: str) -> observation.Pod:
+    return build.pod(
+        ready=False, scheduled_time=None, unschedulable_since=build.T0, unschedulable_message=said
+    )
+
+
 def waits(reason: str, message: str = "") -> Container:
     return Container("server", waiting_reason=reason, waiting_message=message)
 
 
 NO_BLAME = [
-    ({"desired": 1, "replica_failure": "exceeded quota: gpus", "quota_exceeded": True}, (), "QuotaExceeded"),
-    ({"desired": 1, "replica_failure": "denied by webhook"}, (), "PodRejected"),
+    ({"desired": 1, "replica_failure": "exceeded quota: gpus"}, (), "QuotaExceeded"),
+    ({"desired": 1, "replica_failure": "Internal error: failed calling webhook"}, (), "CanaryStarting"),
     ({}, (build.pod(ready=False, scheduled_time=None, scheduling_gated=True),), "SchedulingGated"),
     (
         {},
@@ -105,6 +111,16 @@ def test_what_the_revision_did_itself(container: Container, reason: str):
     assert blame is not None
     assert blame.reason == reason
     assert "server" in blame.message
+
+
+def test_a_process_that_can_not_be_started_says_why():
+    said = 'exec: "serve": executable file not found in $PATH: unknown'
+    container = Container(
+        "server", restarts=3, exit_code=128, termination_reason="StartError", start_error=said
+    )
+    blame = standing(loading(container)).blame
+    assert blame is not None
+    assert blame.message == f"Container server crashed 3 times, at last with exit code 128: {said}."
 
 
 @pytest.mark.parametrize(
@@ -188,11 +204,69 @@ def test_a_ready_revision_has_nothing_to_say():
 
 
 def test_a_loading_pod_says_what_its_container_waits_for():
-    result = standing(loading(waits("CreateContainerConfigError", 'configmap "x" not found')))
+    result = standing(loading(waits("CreateContainerError", "context deadline exceeded")))
     assert result.waiting is None
     assert result.message == (
-        '0 of 1 pod Ready: container server waits: CreateContainerConfigError configmap "x" not found.'
+        "0 of 1 pod Ready: container server waits: CreateContainerError context deadline exceeded."
     )
+
+
+DENIED = "pull access denied, repository does not exist or may require authorization"
+ABSENT = 'pods "x" is forbidden: error looking up service account shop/gpu: serviceaccount "gpu" not found'
+LOST = 'persistentvolumeclaim "models" not found'
+REFUSED = [
+    ({"desired": 1, "replica_failure": ABSENT}, (), "ObjectNotFound", "ServiceAccount gpu"),
+    (
+        {},
+        (unplaced(LOST),),
+        "ObjectNotFound",
+        "PersistentVolumeClaim models",
+    ),
+    (
+        {},
+        (loading(waits("CreateContainerConfigError", 'secret "token" not found')),),
+        "SecretNotFound",
+        "container server",
+    ),
+    (
+        {},
+        (loading(waits("ErrImagePull", DENIED), pull_secrets=("harbor",)),),
+        "ImageUnavailable",
+        "imagePullSecrets names (harbor)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("deployment", "found", "reason", "said"), REFUSED)
+def test_what_no_waiting_cures(
+    deployment: dict[str, object], found: tuple[observation.Pod, ...], reason: str, said: str
+):
+    result = standing(*found, **deployment)  # type: ignore[arg-type]
+    assert result.blame is None
+    assert result.refused is not None
+    assert result.waiting == result.refused, "it is not late to start"
+    assert result.refused.reason == reason
+    assert said in result.refused.message
+    assert result.message == result.refused.message
+
+
+def test_who_has_all_its_pods_is_refused_nothing():
+    result = standing(build.pod(), desired=1, replica_failure=ABSENT)
+    assert (result.refused, result.waiting) == (None, None)
+
+
+def test_a_refusal_is_told_before_a_lack_of_capacity():
+    result = standing(unplaced("3 Insufficient nvidia.com/gpu"), desired=2, replica_failure=ABSENT)
+    assert result.refused is not None
+    assert result.message == result.refused.message
+
+
+def test_of_nodes_that_do_not_fit_it_is_said_what_to_compare():
+    result = standing(
+        unplaced("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.")
+    )
+    assert result.refused is None, "an autoscaler may bring a node that fits"
+    assert "selector. Compare nodeSelector, affinity and tolerations with" in result.message
 
 
 @given(st.integers(0, 4), st.integers(0, 200))

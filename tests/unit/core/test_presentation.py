@@ -149,6 +149,16 @@ def test_an_image_that_does_not_exist_stalls_at_once_though_it_is_tried_again():
     assert "Attempt 2 starts at 2026-11-02 08:10:50 UTC." in shown.message
 
 
+def test_what_could_not_start_stalls_between_its_attempts_too():
+    observed = rolled_back(
+        outcome=Outcome.CANCELLED, failed=False, reason=reasons.POD_REJECTED, message="Its pods are refused."
+    )
+    shown = present(observed)
+    assert condition(shown, "Stalled") == ("True", reasons.POD_REJECTED)
+    assert shown.phase == "Cancelled"
+    assert "Attempt 2 starts at" in shown.message
+
+
 def test_exhausted_retries_stall_with_the_last_reason():
     runs = tuple(build.ended(attempt=n, done=n, reason=reasons.CRASH_LOOP) for n in range(1, 6))
     shown = present(build.observed(STABLE_UP, CANARY_EMPTY, runs=runs), now=100_000)
@@ -182,6 +192,20 @@ PHASES: list[tuple[observation.Observation, str, str, str]] = [
         "WaitingForCapacity",
         "Reconciling",
         reasons.WAITING_FOR_CAPACITY,
+    ),
+    (
+        during(
+            Phase.STARTING,
+            canary=build.revision(
+                CANDIDATE,
+                deployment=observation.Deployment(
+                    1, replica_failure='pods "p" is forbidden: violates PodSecurity "restricted:latest"'
+                ),
+            ),
+        ),
+        "Stalled",
+        "Stalled",
+        reasons.POD_REJECTED,
     ),
     (during(Phase.CHECKING), "Checking", "Reconciling", reasons.CHECKING),
     (during(Phase.SHIFTING, step=1), "Shifting", "Reconciling", reasons.SHIFTING),

@@ -51,7 +51,7 @@ def test_a_crash_loop_is_not_retried_for_ever():
     assert (last.allowed, last.at, last.reason) == (False, None, reasons.RETRIES_EXHAUSTED)
 
 
-@pytest.mark.parametrize("reason", [reasons.CAPACITY_DEADLINE, reasons.QUOTA_EXCEEDED])
+@pytest.mark.parametrize("reason", [reasons.CAPACITY_DEADLINE, reasons.QUOTA_EXCEEDED, reasons.POD_REJECTED])
 def test_capacity_is_retried_without_limit(reason: str):
     runs = tries(20, reason=reason, outcome=Outcome.CANCELLED)
     assert due(*runs, now=19_000 + 599).at == build.at(19_600)
