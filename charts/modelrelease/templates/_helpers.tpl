@@ -25,11 +25,11 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ .Values.serviceAccount.name | default .Values.name }}
 {{- end }}
 
-{{/* The operator's rules: the cluster's, less nodes where a Role grants them. They are written once, for kustomize and here. */}}
+{{/* The operator's rules: the cluster's, less what has no namespace where a Role grants them. They are written once, for kustomize and here. */}}
 {{- define "modelrelease.rules" -}}
 {{- $rules := list -}}
 {{- range (.Files.Get "files/base/cluster-role.yaml" | fromYaml).rules -}}
-{{- if not (and $.Values.watch.namespaces (has "nodes" .resources)) -}}
+{{- if not (and $.Values.watch.namespaces (or (has "nodes" .resources) (has "priorityclasses" .resources))) -}}
 {{- $rules = append $rules . -}}
 {{- end -}}
 {{- end -}}

@@ -19,7 +19,7 @@ Objects = list[Object]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Kind:
-    """A namespaced resource."""
+    """A resource."""
 
     api_version: str
     kind: str
@@ -37,8 +37,13 @@ SECRET = Kind("v1", "Secret", "secrets")
 JOB = Kind("batch/v1", "Job", "jobs")
 POD_DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 EVENT = Kind("v1", "Event", "events")
+SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
+PERSISTENT_VOLUME_CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 NODE = Kind("v1", "Node", "nodes")
-"""The one kind without a namespace: its objects are read with an empty one."""
+PRIORITY_CLASS = Kind("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses")
+RUNTIME_CLASS = Kind("node.k8s.io/v1", "RuntimeClass", "runtimeclasses")
+CLUSTER_SCOPED = frozenset({NODE, PRIORITY_CLASS, RUNTIME_CLASS})
+"""Kinds without a namespace: their objects are read with an empty one."""
 
 
 class ApiError(Exception):

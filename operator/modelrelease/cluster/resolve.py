@@ -10,8 +10,8 @@ import pydantic
 from modelrelease.api import parse, reasons
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.cluster import api, artifacts, facts, manifests, recent
-from modelrelease.core import observation, revision
+from modelrelease.cluster import api, artifacts, facts, manifests, prerequisites, recent
+from modelrelease.core import observation, refusals, revision
 
 _REMEMBERED_MAX: Final = 256
 """Templates; what has been forgotten is asked for once more."""
@@ -165,7 +165,9 @@ class Resolver:
             rewritten = artifacts.rendered(rewritten, artifact, files, self._checks_image)
         rendered = manifests.rendered_template(rewritten, owner.name, name)
         accepted = await self._accepted(owner, name, rendered)
-        data = {"identity": identity, "template": accepted, "embeddingSpace": space, "secrets": secrets}
+        await self._possible(owner.namespace, template, accepted, sources, secrets, fresh=fresh)
+        digests = {secret: found["digest"] for secret, found in secrets.items()}
+        data = {"identity": identity, "template": accepted, "embeddingSpace": space, "secrets": digests}
         draft = Draft(name, data, tuple(sources[source] for source in order), spec.model.version)
         return dataclasses.replace(resolved, template=accepted, draft=draft)
 
@@ -189,6 +191,8 @@ class Resolver:
         except api.AlreadyExists:
             pass  # validation comes before the name is looked up
         except (api.Invalid, api.Forbidden) as error:
+            if refusals.is_quota(str(error)):
+                raise _Refused(reasons.QUOTA_EXCEEDED, f"No Deployment can be created: {error}") from error
             raise _Refused(
                 reasons.INVALID_TEMPLATE, f"The API server refuses the template: {error}"
             ) from error
@@ -196,6 +200,36 @@ class Resolver:
             del self._validated[next(iter(self._validated))]
         self._validated[owner.uid] = (asked, accepted)
         return accepted
+
+    async def _possible(
+        self,
+        namespace: str,
+        template: Mapping[str, Any],
+        accepted: Mapping[str, Any],
+        sources: Mapping[str, api.Object],
+        secrets: Mapping[str, api.Object],
+        *,
+        fresh: bool,
+    ) -> None:
+        """Refuse a template that the API server accepts and that no pod can be made of, as things are.
+
+        Asked until the revision is stored, and then no more: what is missing later is told by its pods.
+        """
+        keys = {name: found["keys"] for name, found in secrets.items()}
+        for reason, said in (
+            (reasons.CONFIG_MAP_NOT_FOUND, prerequisites.missing_key(template, sources)),
+            (reasons.SECRET_NOT_FOUND, prerequisites.missing_secret_key(template, keys)),
+        ):
+            if said:
+                raise _Refused(reason, said)
+        for kind, name in prerequisites.named(accepted):
+            try:
+                where = "" if kind in api.CLUSTER_SCOPED else namespace
+                found = await self._get(kind, where, name, fresh=fresh)
+            except api.Forbidden:
+                continue
+            if found is None:
+                raise _Refused(reasons.OBJECT_NOT_FOUND, prerequisites.absent(kind, name, namespace))
 
     async def _config_maps(
         self, namespace: str, template: Mapping[str, Any], *, fresh: bool
@@ -207,7 +241,7 @@ class Resolver:
             if obj is not None:
                 found[name] = obj
             elif name not in optional:
-                said = reasons.not_found("The template refers to", f"ConfigMap {name}", namespace)
+                said = prerequisites.absent(api.CONFIG_MAP, name, namespace)
                 raise _Refused(reasons.CONFIG_MAP_NOT_FOUND, said)
         return found
 
@@ -226,14 +260,16 @@ class Resolver:
                 obj = await self._get(api.CONFIG_MAP, namespace, source, fresh=fresh)
                 if obj is None:
                     holder = f"The golden set {golden.name} is in"
-                    said = reasons.not_found(holder, f"ConfigMap {source}", namespace)
+                    said = reasons.not_found(holder, f"ConfigMap {source}", f"namespace {namespace}")
                     raise _Refused(reasons.CONFIG_MAP_NOT_FOUND, said)
                 contents = _contents(obj)
             found.append(api_run.JudgedGoldenSet(**dict(golden), contents=contents))
         return found
 
-    async def _secrets(self, namespace: str, template: Mapping[str, Any], *, fresh: bool) -> dict[str, str]:
-        """Return a digest of each Secret; where the installation may not read Secrets, of none."""
+    async def _secrets(
+        self, namespace: str, template: Mapping[str, Any], *, fresh: bool
+    ) -> dict[str, api.Object]:
+        """Return digest and keys of each Secret; where the installation may not read Secrets, of none."""
         optional = _optional_secrets(template)
         found = {}
         for name in sorted(revision.referenced_secrets(template)):
@@ -242,14 +278,14 @@ class Resolver:
             except api.Forbidden:
                 continue
             if obj is not None:
-                found[name] = obj["digest"]
+                found[name] = obj
             elif name not in optional:
-                said = reasons.not_found("The template refers to", f"Secret {name}", namespace)
+                said = prerequisites.absent(api.SECRET, name, namespace)
                 raise _Refused(reasons.SECRET_NOT_FOUND, said)
         return found
 
     async def _get(self, kind: api.Kind, namespace: str, name: str, *, fresh: bool) -> api.Object | None:
-        """Return an object, or None when it does not exist; of a Secret its digest, never its content."""
+        """Return an object, or None when it does not exist; of a Secret digest and keys, not its content."""
         key = (kind, namespace, name)
         if not fresh and key in self._read:
             then, known = self._read[key]
@@ -261,7 +297,8 @@ class Resolver:
             obj = None
         if kind == api.SECRET and obj is not None:
             # Salted by its name: equal Secrets of two namespaces do not show that they are equal.
-            obj = {"digest": revision.digest([namespace, name, obj.get("data") or {}])}
+            contents = obj.get("data") or {}
+            obj = {"digest": revision.digest([namespace, name, contents]), "keys": sorted(contents)}
         now = self._port.now()
         # In the order in which they were read: ConfigMaps are large, and of no use when they are old.
         self._read.pop(key, None)
@@ -341,8 +378,9 @@ def _contents(config_map: api.Object) -> str:
     return revision.digest({key: config_map.get(key) or {} for key in ("data", "binaryData")})
 
 
-def _drift(stored: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(sorted(name for name, digest in now.items() if stored.get(name, digest) != digest))
+def _drift(stored: Mapping[str, str], now: Mapping[str, api.Object]) -> tuple[str, ...]:
+    digests = {name: obj["digest"] for name, obj in now.items()}
+    return tuple(sorted(name for name, digest in digests.items() if stored.get(name, digest) != digest))
 
 
 def _optional_secrets(value: Any) -> frozenset[str]:

@@ -141,7 +141,7 @@ def test_in_some_namespaces_there_is_a_role_in_each_and_none_for_the_cluster(cha
     ], "nothing that belongs to the cluster"
     for namespace in watch["namespaces"]:
         rules = objects["Role", namespace, NAME]["rules"]
-        assert not any("nodes" in rule["resources"] for rule in rules)
+        assert not any({"nodes", "priorityclasses"} & set(rule["resources"]) for rule in rules)
         assert objects["RoleBinding", namespace, NAME]["subjects"] == [
             {"kind": "ServiceAccount", "name": NAME, "namespace": SYSTEM}
         ]

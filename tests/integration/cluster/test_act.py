@@ -1,6 +1,7 @@
 """Actions and looks against a real API server."""
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -321,6 +322,81 @@ async def test_an_optional_reference_may_be_missing(world: World, manifest: dict
     container = manifest["spec"]["template"]["spec"]["containers"][0] | {"envFrom": sources}
     await world.edit({"spec": {"template": {"spec": {"containers": [container]}}}})
     assert (await world.look()).observation.release.problem is None
+
+
+CLAIM = {"accessModes": ["ReadOnlyMany"], "resources": {"requests": {"storage": "1Gi"}}}
+ABSENT = [
+    (api.SERVICE_ACCOUNT, {"serviceAccountName": "NAME"}, {}),
+    (
+        api.PERSISTENT_VOLUME_CLAIM,
+        {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "NAME"}}]},
+        {"spec": CLAIM},
+    ),
+    (api.PRIORITY_CLASS, {"priorityClassName": "NAME"}, {"value": 7}),
+    (api.RUNTIME_CLASS, {"runtimeClassName": "NAME"}, {"handler": "runc"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "spec", "body"), ABSENT, ids=[case[0].kind for case in ABSENT])
+async def test_what_the_template_names_must_exist_and_is_found_once_it_is_made(
+    world: World, kind: api.Kind, spec: dict[str, Any], body: dict[str, Any]
+):
+    name = f"needed-{world.namespace}"
+    await world.edit(json.loads(json.dumps({"spec": {"template": {"spec": spec}}}).replace("NAME", name)))
+    problem = (await world.look()).observation.release.problem
+    assert problem is not None
+    assert problem.reason == "ObjectNotFound"
+    assert f"refers to {kind.kind} {name}, which is not in" in problem.message
+    where = {} if kind in api.CLUSTER_SCOPED else {"namespace": world.namespace}
+    made = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": name, **where}, **body}
+    await world.port.create(kind, made)
+    try:
+        look = await world.look()
+        assert look.observation.release.problem is None
+        assert look.resolved.draft is not None
+    finally:
+        await world.port.delete(kind, where.get("namespace", ""), name)
+
+
+async def test_a_quota_of_deployments_is_no_fault_of_the_template(world: World):
+    quotas = api.Kind("v1", "ResourceQuota", "resourcequotas")
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"count/deployments.apps": "0"}}}
+    await world.port.create(quotas, named(world.namespace, quota))
+    deadline = time.monotonic() + 60
+    problem = None
+    while problem is None or problem.reason != "QuotaExceeded":
+        assert time.monotonic() < deadline, problem
+        await world.edit({"spec": {"template": {"metadata": {"labels": {"n": str(time.monotonic_ns())}}}}})
+        problem = (await world.look()).observation.release.problem
+    assert "exceeded quota: none" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "field"), [(api.CONFIG_MAP, "configMap", "data"), (api.SECRET, "secret", "stringData")]
+)
+async def test_a_key_that_is_not_there_is_named_and_found_once_it_is_added(
+    world: World, manifest: dict[str, Any], kind: api.Kind, source: str, field: str
+):
+    holder = {"apiVersion": "v1", "kind": kind.kind, "metadata": {"name": "keys"}, field: {"a": "1"}}
+    await world.port.create(kind, named(world.namespace, holder))
+    entry = {"name": "B", "valueFrom": {f"{source}KeyRef": {"name": "keys", "key": "b"}}}
+    container = manifest["spec"]["template"]["spec"]["containers"][0] | {"env": [entry]}
+    await world.edit({"spec": {"template": {"spec": {"containers": [container]}}}})
+    problem = (await world.look()).observation.release.problem
+    assert problem is not None
+    assert problem.reason == f"{kind.kind}NotFound"
+    assert f"key b of {kind.kind} keys" in problem.message
+    await world.port.merge(kind, world.namespace, "keys", {field: {"b": "2"}})
+    assert (await world.look()).observation.release.problem is None
+
+
+async def test_what_must_exist_is_asked_until_the_revision_is_stored(world: World):
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "gpu"}}
+    await world.port.create(api.SERVICE_ACCOUNT, named(world.namespace, account))
+    await world.edit({"spec": {"template": {"spec": {"serviceAccountName": "gpu"}}}})
+    await world.stored()
+    await world.port.delete(api.SERVICE_ACCOUNT, world.namespace, "gpu")
+    assert (await world.look()).observation.release.problem is None, "stable runs; its pods tell it"
 
 
 async def test_a_changed_secret_is_drift_and_its_content_is_stored_nowhere(

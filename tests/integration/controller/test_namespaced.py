@@ -14,6 +14,7 @@ from tests.integration.controller import conftest
 from tests.integration.controller.test_process import manifest
 
 BASE = Path(__file__).parents[3] / "manifests" / "base"
+CLUSTER_SCOPED = {"nodes", "priorityclasses"}
 
 
 @contextlib.contextmanager
@@ -44,9 +45,8 @@ def roles(
     token = core.create_namespaced_service_account_token("operator", namespace, {"spec": {}}).status.token
     for served in (namespace, elsewhere[0]):
         named = {"metadata": {"name": "operator"}}
-        rules.create_namespaced_role(
-            served, {**named, "rules": [rule for rule in shipped if "nodes" not in rule["resources"]]}
-        )
+        own = [rule for rule in shipped if not CLUSTER_SCOPED & set(rule["resources"])]
+        rules.create_namespaced_role(served, {**named, "rules": own})
         rules.create_namespaced_role_binding(
             served,
             {

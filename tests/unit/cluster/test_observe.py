@@ -54,6 +54,7 @@ class Port:
         self.held: dict[str, api.Objects] = {
             "ModelRelease": [obj],
             "ConfigMap": [{"metadata": {"name": "prompts", "namespace": "shop"}, "data": {"a": "b"}}],
+            "PersistentVolumeClaim": [{"metadata": {"name": "models", "namespace": "shop"}}],
         }
         self.calls: list[str] = []
 
