@@ -1,6 +1,7 @@
 """How the model is asked: the runtime that names the metrics, and the operations with their protocols."""
 
 import enum
+import functools
 import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Final
@@ -197,6 +198,12 @@ class Operation(base.ApiModel):
         }.get(self.protocol, "")
 
 
+@functools.cache
+def _implied(protocol: Protocol) -> Operation:
+    """Return the operation of an endpoint that declares none: asked for several times in every turn."""
+    return Operation(name=IMPLIED_OPERATION, protocol=protocol)
+
+
 class Endpoint(base.ApiModel):
     """How the model is asked: ``protocol`` for one operation, or ``operations``."""
 
@@ -211,8 +218,7 @@ class Endpoint(base.ApiModel):
         """Return the declared operations, or the single one that ``protocol`` implies."""
         if self.operations is not None:
             return tuple(self.operations)
-        protocol = self.protocol or Protocol.OPENAI_EMBEDDINGS
-        return (Operation(name=IMPLIED_OPERATION, protocol=protocol),)
+        return (_implied(self.protocol or Protocol.OPENAI_EMBEDDINGS),)
 
     def normalised(self) -> "Endpoint":
         """Return it without paths that repeat what the protocol says.
