@@ -5,8 +5,11 @@ import os
 
 import pytest
 
-BLOCKS = 16
-"""Parts that pytest-xdist can spread; each lives lives until it has had its share of the turns."""
+BLOCKS = 8
+"""Parts that pytest-xdist can spread; each lives lives until it has had its share of the turns.
+
+Each overshoots its share by half a life: more parts are more turns than were asked for.
+"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

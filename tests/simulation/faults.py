@@ -1,6 +1,7 @@
 """The way between operator and API server: slow, lossy, and now and then the operator is killed on it."""
 
 import asyncio
+import contextvars
 import dataclasses
 import datetime
 import random
@@ -12,6 +13,8 @@ from tests.simulation import client, kubernetes
 
 CALL_SECONDS = 15.0
 """Deadline of a call, as the real client has it."""
+TURN: contextvars.ContextVar[str] = contextvars.ContextVar("turn", default="")
+"""The release whose turn makes a call; empty for what the operator does for all of them."""
 LAG_SECONDS = 0.1
 """A watch tells what happened up to so much later."""
 
@@ -25,7 +28,8 @@ class Fault:
     mode: str
     """refused (before the effect), lost (after it), conflict, slow or hang."""
     count: int
-    since: float = 0.0
+    release: str = ""
+    """Whose turns meet it; empty for every call."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -49,17 +53,27 @@ class Line:
         self.faults: list[Fault] = []
         self.kills: list[Kill] = []
         self.calls = 0
-        self.last_fault = -1e9
-        """When a call last met a fault."""
+        self._met: dict[str, float] = {}
+        """When a call last met a fault, by the release that the fault was meant for."""
+
+    def last_fault(self, release: str = "") -> float:
+        """Return when a call last met a fault that concerns a release."""
+        return max(self._met.get("", -1e9), self._met.get(release, -1e9))
+
+    def waits(self, release: str = "") -> bool:
+        """Return whether a fault that concerns a release waits for its call."""
+        return any(fault.release in {"", release} for fault in self.faults)
 
     def fault_for(self, verb: str) -> str:
         """Take the fault that a call meets, or none."""
         for fault in self.faults:
+            if fault.release not in {"", TURN.get()}:
+                continue
             if fault.verb in {"any", verb} and not (fault.mode == "conflict" and verb in {"get", "list"}):
                 fault.count -= 1
                 if fault.count <= 0:
                     self.faults.remove(fault)
-                self.last_fault = self.server.seconds()
+                self._met[fault.release] = self.server.seconds()
                 return fault.mode
         return ""
 

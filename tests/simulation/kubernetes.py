@@ -16,9 +16,10 @@ import datetime
 import hashlib
 import itertools
 import marshal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from modelrelease.api import constants
 from modelrelease.cluster import api
 from tests.simulation import fields
 
@@ -29,6 +30,8 @@ _GENERATION = frozenset({"ModelRelease", "ModelReleaseRun", "Deployment", "Job",
 STATUS = _GENERATION | {"Pod", "Service"}
 
 Key = tuple[str, str]
+_OF_RELEASE = f"{constants.LABEL_RELEASE}="
+_NONE: dict[Key, api.Object] = {}
 copied = fields.copied
 matches = fields.matches
 
@@ -76,10 +79,12 @@ class Server:
         self._epoch = 0
         self.deaf_until = -1e9
         """Until then watches stay open and silent."""
-        self.deletions = 0
-        """So many objects were deleted; the garbage collector has to look when it changes."""
+        self.changes = 0
+        """So many objects were created or deleted; the garbage collector has to look when it changes."""
         self.actor = "cluster"
         self.objects: dict[str, dict[Key, api.Object]] = {}
+        self._of: dict[tuple[str, str], dict[Key, api.Object]] = {}
+        """Of each kind those of a release, by its label."""
         self.observers: list[Callable[[Write], None]] = []
 
     def now(self) -> datetime.datetime:
@@ -114,11 +119,20 @@ class Server:
 
     def select(self, kind: str, namespace: str | None = None, selector: str = "") -> list[api.Object]:
         """Return the stored objects that match, by name."""
+        only = selector.removeprefix(_OF_RELEASE)
+        if only != selector and only.replace("-", "").isalnum():
+            stored, selector = self._of.get((kind, only), _NONE), ""
+        else:
+            stored = self.objects.get(kind, _NONE)
         return [
             obj
-            for (space, _), obj in sorted(self.objects.get(kind, {}).items())
-            if namespace in {None, "", space} and matches(obj, selector)
+            for (space, _), obj in sorted(stored.items())
+            if namespace in {None, "", space} and (not selector or matches(obj, selector))
         ]
+
+    def of(self, kind: str, release: str) -> Collection[api.Object]:
+        """Return the stored objects that bear a release's label, in the order of their creation."""
+        return self._of.get((kind, release), _NONE).values()
 
     @property
     def version(self) -> int:
@@ -148,6 +162,7 @@ class Server:
         if kind in _GENERATION:
             metadata["generation"] = 1
         if store:
+            self.changes += 1
             self._store(kind, key, None, obj)
             if kind == "ModelRelease":
                 self._unwritten.add(metadata["uid"])
@@ -180,7 +195,8 @@ class Server:
         obj = self.objects.get(kind, {}).pop((namespace, name), None)
         if obj is None:
             return
-        self.deletions += 1
+        self.changes += 1
+        self._of.get((kind, release_of(obj)), {}).pop((namespace, name), None)
         self._owners.pop(obj["metadata"]["uid"], None)
         self._digests.pop(obj["metadata"]["uid"], None)
         self._unwritten.discard(obj["metadata"]["uid"])
@@ -199,6 +215,9 @@ class Server:
     def _store(self, kind: str, key: Key, old: api.Object | None, obj: api.Object) -> None:
         obj["metadata"]["resourceVersion"] = str(self._bump())
         self.objects.setdefault(kind, {})[key] = obj
+        if old is not None and release_of(old) != release_of(obj):
+            self._of.get((kind, release_of(old)), {}).pop(key, None)
+        self._of.setdefault((kind, release_of(obj)), {})[key] = obj
         self._digests[obj["metadata"]["uid"]] = _digest(obj)
         self._publish(Write("ADDED" if old is None else "MODIFIED", kind, old, obj, self.actor))
 
@@ -265,6 +284,11 @@ class Server:
 
 
 # --- Helpers ----------------------------------------------------------------------------------------------
+
+
+def release_of(obj: Mapping[str, Any]) -> str:
+    """Return the release whose label an object bears, or an empty name."""
+    return str((obj["metadata"].get("labels") or {}).get(constants.LABEL_RELEASE, ""))
 
 
 def wire_time(time: datetime.datetime) -> str:

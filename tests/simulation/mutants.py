@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 from unittest import mock
 
+from modelrelease.api import constants, reasons, verdict
 from modelrelease.api import run as api_run
 from modelrelease.api import spec as api_spec
-from modelrelease.api import verdict
+from modelrelease.cluster import manifests
+from modelrelease.controller import loop
 from modelrelease.core import (
     artifacts,
     infeasible,
@@ -141,6 +143,28 @@ def _any_approval(self: situation.Situation, stage: Any) -> bool:
     return self.strategy.approval is not stage or bool(self.observed.release.override.approvals)
 
 
+def _drift_but(forgotten: str, original: Any = pods.drift) -> Any:
+    """Looks at the image or the GPU alone."""
+
+    def drift(checked_pods: Any, present: Any) -> Any:
+        found = original(checked_pods, present)
+        return None if found is not None and found.reason == forgotten else found
+
+    return drift
+
+
+async def _wait_for_room(self: loop.Operator) -> bool:
+    """For ever: a release that hangs keeps the room."""
+    return await self._room.acquire()
+
+
+def _all_serving(release: str, selected: observation.Traffic, original: Any = manifests.selector) -> Any:
+    """Widened to whatever serves: the release is forgotten."""
+    found = original(release, selected)
+    wide = selected.selects is observation.Selects.WIDENED
+    return {k: v for k, v in found.items() if k != constants.LABEL_RELEASE} if wide else found
+
+
 def _mixed_spaces(stack: contextlib.ExitStack) -> None:
     """Stable of another vector space is an opponent like any other, and may share traffic."""
     stack.enter_context(mock.patch.object(situation.Situation, "crosses_space", False))
@@ -177,6 +201,10 @@ MUTANTS: Final[dict[str, Patch]] = {
     "vector spaces share traffic": _mixed_spaces,
     "other files are a crash like any other": _replace(pods, "_artifact_blame", lambda pod: None),
     "files are not looked at": _replace(artifacts, "status_of", lambda here, ready: None),
+    "another image is promoted unchecked": _replace(pods, "drift", _drift_but(reasons.IMAGE_DRIFT)),
+    "other GPUs are promoted unchecked": _replace(pods, "drift", _drift_but(reasons.HARDWARE_UNTESTED)),
+    "whoever hangs keeps the others waiting": _replace(loop.Operator, "_entered", _wait_for_room),
+    "a widened Service finds every release's pods": _replace(manifests, "selector", _all_serving),
     "the canary never yields": _replace(pods, "yield_needed", lambda stable, now: False),
 }
 

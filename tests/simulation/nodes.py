@@ -21,8 +21,12 @@ from tests.simulation import kubernetes, probes
 
 REPLICA_SET = "replicaset"
 """Who deletes the pods that are no longer asked for."""
+Product = tuple[str, str]
+"""An image and a GPU."""
 VERIFIER = "modelrelease-artifact"
 """Name of the init container that reads the model's files."""
+GPUS = {"node-1": "A100", "node-2": "H100"}
+"""The product that each node has, where they say so."""
 OLDER_SECONDS = 300.0
 """A Job's own deadline, in place of the product's 10 minutes."""
 
@@ -38,6 +42,10 @@ class Weather:
     """Share of checks that print rubbish, nothing or an old nonce, hang, or are evicted."""
     capacity: int = 12
     """Pods that fit on the nodes."""
+    node: str = "node-1"
+    """Where pods find a place; another one may have other GPUs."""
+    moved: dict[str, int] = dataclasses.field(default_factory=dict)
+    """How often a tag was moved to another image, by the image that pods name."""
 
 
 class Nodes:
@@ -48,10 +56,18 @@ class Nodes:
         self._serial: dict[str, int] = {}
         self._due: dict[str, float] = {}
         self._seen = (-1, -1)
+        self._collected = -1
         self.said: dict[tuple[str, str, int, str, int], str] = {}
         """What a check really found, by run, check, attempt, UID of the probed pod, and shard."""
         self.mismatched: set[str] = set()
         """Revisions whose files were found to be other ones."""
+
+    def build(self) -> None:
+        """Say which GPUs the nodes have."""
+        for name, product in GPUS.items():
+            labels = {"nvidia.com/gpu.product": product}
+            metadata = {"name": name, "namespace": "", "labels": labels}
+            self._server.create("Node", {"apiVersion": "v1", "kind": "Node", "metadata": metadata})
 
     async def run(self) -> None:
         """Live on, one second after the other."""
@@ -78,6 +94,9 @@ class Nodes:
 
     def _collect(self) -> None:
         """Delete what has lost its last owner; pods may take their time."""
+        if self._collected == self._server.changes:
+            return
+        self._collected = self._server.changes
         present = {
             obj["metadata"]["uid"] for objects in self._server.objects.values() for obj in objects.values()
         }
@@ -119,7 +138,7 @@ class Nodes:
         uid = owner["metadata"]["uid"]
         return [
             pod
-            for pod in self._server.select("Pod", owner["metadata"]["namespace"])
+            for pod in sorted(self._server.of("Pod", kubernetes.release_of(owner)), key=api.key_of)
             if any(ref["uid"] == uid for ref in pod["metadata"].get("ownerReferences", []))
         ]
 
@@ -185,7 +204,7 @@ class Nodes:
         seconds = self._duration(name, self.weather.start_seconds) * (5 if behaviour(pod) == "slow" else 1)
         self._due[pod["metadata"]["uid"]] = self._server.seconds() + seconds
         changed = self._with(pod, ("PodScheduled", "True", "", ""))
-        changed["spec"]["nodeName"] = "node-1"
+        changed["spec"]["nodeName"] = self.weather.node
         changed["status"]["podIP"] = f"10.0.0.{random.Random(name).randrange(1, 250)}"
         self._server.replace("Pod", changed)
         if is_check(pod):
@@ -201,7 +220,7 @@ class Nodes:
             "name": container["name"],
             "ready": True,
             "restartCount": old.get("restartCount", 0),
-            "imageID": f"sha256:{container['image']}",
+            "imageID": self.image_id(container["image"]),
             "state": {"running": {}},
         }
         if behaviour(pod) == "crash":
@@ -218,6 +237,11 @@ class Nodes:
             changed["status"]["phase"] = "Running"
         changed["status"]["containerStatuses"] = [status]
         self._server.replace("Pod", changed)
+
+    def image_id(self, image: str) -> str:
+        """Return what a pod that starts now gets where it names an image."""
+        moved = self.weather.moved.get(image, 0)
+        return f"sha256:{image}" + (f"-{moved}" if moved else "")
 
     def _verified(self, pod: api.Object) -> bool:
         """Let the init container read the model's files; at times the first read of a pod breaks."""
@@ -391,6 +415,22 @@ def behaviour_of(image: str) -> str:
 def behaviour(pod: Mapping[str, Any]) -> str:
     """Return how the pod behaves."""
     return behaviour_of(image_of(pod["spec"]))
+
+
+def product(pod: Mapping[str, Any], nodes: Mapping[str, str]) -> Product | None:
+    """Return what a pod is: its image and the GPUs of its node; None before it has run.
+
+    Parameters
+    ----------
+    pod
+        A pod.
+    nodes
+        Products by node.
+    """
+    statuses = pod["status"].get("containerStatuses")
+    if not statuses or not statuses[0].get("imageID"):
+        return None
+    return statuses[0]["imageID"], nodes.get(pod["spec"].get("nodeName", ""), "")
 
 
 def _has(pod: Mapping[str, Any], kind: str, status: str) -> bool:

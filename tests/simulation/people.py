@@ -11,12 +11,15 @@ from tests.simulation import kubernetes, nodes
 NAMESPACE, NAME = "search", "embedder"
 USER = "kubectl"
 WHY = "because"
-ARTIFACT = {"uri": "pvc://models/embedder/1", "digest": f"sha256:{'0' * 64}"}
+SHARED = "shared"
+"""Name of the ConfigMap and of the Secret that several releases refer to."""
+CLAIM = "models"
+ARTIFACT = {"uri": f"pvc://{CLAIM}/embedder/1", "digest": f"sha256:{'0' * 64}"}
 
 Setup = Mapping[str, Any]
 
 
-def manifest(setup: Setup) -> api.Object:
+def manifest(setup: Setup, name: str = NAME) -> api.Object:
     """Return the ModelRelease that a life begins with."""
     chosen = {field: setup[field] for field in ("checks", "goldenSets") if field in setup}
     if setup.get("shards", 1) > 1:
@@ -28,12 +31,12 @@ def manifest(setup: Setup) -> api.Object:
     return {
         "apiVersion": "modelrelease.dev/v1alpha1",
         "kind": "ModelRelease",
-        "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {
             "replicas": setup["replicas"],
             "model": model,
             "endpoint": {"protocol": "OpenAIEmbeddings"},
-            "template": template(f"registry/{setup['first']}:0"),
+            "template": template(f"registry/{setup['first']}:0", name, shares=setup.get("shares", False)),
             "strategy": {
                 "maxSurge": setup["surge"],
                 "maxUnavailable": setup["unavailable"],
@@ -79,33 +82,41 @@ def manifest(setup: Setup) -> api.Object:
     }
 
 
-def template(image: str) -> dict[str, Any]:
-    """Return a pod template."""
+def template(image: str, name: str = NAME, *, shares: bool = False) -> dict[str, Any]:
+    """Return a pod template, which may refer to what other releases refer to as well."""
     container = {"name": "server", "image": image, "ports": [{"name": "model", "containerPort": 8000}]}
-    return {"metadata": {"labels": {"app": "embedder"}}, "spec": {"containers": [container]}}
+    if shares:
+        container["envFrom"] = [{"configMapRef": {"name": SHARED}}, {"secretRef": {"name": SHARED}}]
+    return {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}}
+
+
+def foreign(name: str) -> str:
+    """Return the Service of a team's own that may catch a release's pods."""
+    return "mine" if name == NAME else f"mine-{name}"
 
 
 class People:
-    """Everyone with kubectl."""
+    """Everyone with kubectl, and with one release."""
 
-    def __init__(self, server: kubernetes.Server, setup: Setup) -> None:
-        self._server, self._setup = server, setup
+    def __init__(self, server: kubernetes.Server, setup: Setup, name: str = NAME) -> None:
+        self._server, self._setup, self.name = server, setup, name
+        self.foreign = foreign(name)
 
     # --- Reading -------------------------------------------------------------------------------------------
 
     def release(self) -> api.Object | None:
         """Return the release."""
-        return self._server.find("ModelRelease", NAMESPACE, NAME)
+        return self._server.find("ModelRelease", NAMESPACE, self.name)
 
     def runs(self) -> list[api.Object]:
         """Return its runs, oldest first."""
-        found = self._server.select("ModelReleaseRun", NAMESPACE)
+        found = self._server.of("ModelReleaseRun", self.name)
         return sorted(found, key=lambda run: (run["metadata"]["creationTimestamp"], run["spec"]["attempt"]))
 
     def promoted(self) -> list[str]:
         """Return the promoted revisions, the newest first, as far as they are stored."""
         times = {}
-        for obj in self._server.select("ControllerRevision", NAMESPACE):
+        for obj in self._server.of("ControllerRevision", self.name):
             time = (obj["metadata"].get("annotations") or {}).get("modelrelease.dev/promoted-time")
             if time:
                 times[obj["metadata"]["labels"]["modelrelease.dev/revision"]] = time
@@ -120,15 +131,16 @@ class People:
         index = 0 if role == "stable" else 1
         return promoted[index] if len(promoted) > index else None
 
-    def _image(self, revision: str) -> str | None:
-        stored = self._server.find("ControllerRevision", NAMESPACE, f"{NAME}-{revision}")
+    def image(self, revision: str) -> str | None:
+        """Return the image of a stored revision."""
+        stored = self._server.find("ControllerRevision", NAMESPACE, f"{self.name}-{revision}")
         return nodes.image_of(stored["data"]["template"]["spec"]) if stored else None
 
     def _space(self, revision: str) -> str | None:
         """Return the vector space that a revision was committed with; None for the default one."""
-        stored = self._server.find("ControllerRevision", NAMESPACE, f"{NAME}-{revision}")
-        space = stored["data"]["embeddingSpace"] if stored else NAME
-        return str(space) if space != NAME else None
+        stored = self._server.find("ControllerRevision", NAMESPACE, f"{self.name}-{revision}")
+        space = stored["data"]["embeddingSpace"] if stored else self.name
+        return str(space) if space != self.name else None
 
     # --- Writing -------------------------------------------------------------------------------------------
 
@@ -136,7 +148,17 @@ class People:
         """Create the release."""
         if self.release() is None:
             with self._server.as_actor(USER):
-                self._server.create("ModelRelease", manifest(self._setup))
+                self._make_claim()
+                self._server.create("ModelRelease", manifest(self._setup, self.name))
+
+    def _make_claim(self) -> None:
+        """Create the claim that holds the model's files, once."""
+        kind = "PersistentVolumeClaim"
+        if self._setup.get("artifact") and self._server.find(kind, NAMESPACE, CLAIM) is None:
+            self._server.create(kind, {"metadata": {"name": CLAIM, "namespace": NAMESPACE}})
+
+    def _template(self, image: str) -> dict[str, Any]:
+        return template(image, self.name, shares=self._setup.get("shares", False))
 
     def edit(self, change: Mapping[str, Any], *, anyway: bool = False) -> bool:
         """Merge into the spec; what the API server's rules refuse does not happen."""
@@ -168,14 +190,14 @@ class People:
     def commit(self, behaviour: str, number: int, space: str | None = None) -> None:
         """Roll out a new revision, which may answer in another vector space."""
         model = {"version": str(number), "embeddingSpace": space}
-        self.edit({"template": template(f"registry/{behaviour}:{number}"), "model": model})
+        self.edit({"template": self._template(f"registry/{behaviour}:{number}"), "model": model})
 
     def revert(self, who: str) -> None:
         """Commit an old revision again."""
         revision = self.who(who) or ""
-        image = self._image(revision)
+        image = self.image(revision)
         if image is not None:
-            self.edit({"template": template(image), "model": {"embeddingSpace": self._space(revision)}})
+            self.edit({"template": self._template(image), "model": {"embeddingSpace": self._space(revision)}})
 
     def reject(self, who: str) -> None:
         """Reject a revision."""
@@ -278,17 +300,17 @@ class People:
 
     def delete_deployment(self, who: str) -> None:
         """Delete a revision's Deployment."""
-        found = self._server.find("Deployment", NAMESPACE, f"{NAME}-{self.who(who)}")
+        found = self._server.find("Deployment", NAMESPACE, f"{self.name}-{self.who(who)}")
         self._delete("Deployment", [found] if found else [], 0)
 
     def delete_service(self) -> None:
         """Delete the live Service."""
-        found = self._server.find("Service", NAMESPACE, NAME)
+        found = self._server.find("Service", NAMESPACE, self.name)
         self._delete("Service", [found] if found else [], 0)
 
     def delete_job(self) -> None:
         """Delete a check's Job."""
-        self._delete("Job", self._server.select("Job", NAMESPACE), 0)
+        self._delete("Job", sorted(self._server.of("Job", self.name), key=api.key_of), 0)
 
     def delete_release(self) -> None:
         """Delete the release itself."""
@@ -302,7 +324,7 @@ class People:
 
     def edit_deployment(self, who: str) -> None:
         """Edit a Deployment's template by hand."""
-        found = self._server.find("Deployment", NAMESPACE, f"{NAME}-{self.who(who)}")
+        found = self._server.find("Deployment", NAMESPACE, f"{self.name}-{self.who(who)}")
         if found:
             changed = kubernetes.copied(found)
             changed["spec"]["template"]["spec"]["containers"][0]["image"] = "registry/good:by-hand"
@@ -320,20 +342,40 @@ class People:
 
     def expose(self) -> None:
         """Make a Service of one's own whose selector catches every pod of the release."""
-        if self._server.find("Service", NAMESPACE, "mine") is None:
+        if self._server.find("Service", NAMESPACE, self.foreign) is None:
             service = {
                 "apiVersion": "v1",
                 "kind": "Service",
-                "metadata": {"name": "mine", "namespace": NAMESPACE},
-                "spec": {"selector": {"app": "embedder"}, "ports": [{"port": 80}]},
+                "metadata": {"name": self.foreign, "namespace": NAMESPACE},
+                "spec": {"selector": {"app": self.name}, "ports": [{"port": 80}]},
             }
             with self._server.as_actor(USER):
                 self._server.create("Service", service)
 
     def hide(self) -> None:
         """Delete that Service."""
-        found = self._server.find("Service", NAMESPACE, "mine")
+        found = self._server.find("Service", NAMESPACE, self.foreign)
         self._delete("Service", [found] if found else [], 0)
+
+    def share(self) -> None:
+        """Create what several releases refer to, where it is missing."""
+        for kind in ("ConfigMap", "Secret"):
+            if self._setup.get("shares") and self._server.find(kind, NAMESPACE, SHARED) is None:
+                made = {"apiVersion": "v1", "kind": kind, "data": {"key": "dmFsdWU="}}
+                with self._server.as_actor(USER):
+                    self._server.create(kind, made | {"metadata": {"name": SHARED, "namespace": NAMESPACE}})
+
+    def rotate(self, number: int) -> None:
+        """Change the Secret that several releases refer to."""
+        found = self._server.find("Secret", NAMESPACE, SHARED)
+        if found is not None:
+            with self._server.as_actor(USER):
+                self._server.replace("Secret", kubernetes.copied(found) | {"data": {"key": f"{number:04}"}})
+
+    def lose_config(self) -> None:
+        """Delete the ConfigMap that several releases refer to."""
+        found = self._server.find("ConfigMap", NAMESPACE, SHARED)
+        self._delete("ConfigMap", [found] if found else [], 0)
 
     def break_spec(self) -> None:
         """Store a spec that this operator can't read, as an older CRD may have allowed."""
@@ -356,5 +398,5 @@ class People:
             and any(r.get("status", {}).get("phase") != "Done" for r in self.runs())
         ):
             self.scale(1)
-        if nodes.behaviour_of(self._image(pinned.get("revision", "")) or "") == "hungry":
+        if nodes.behaviour_of(self.image(pinned.get("revision", "")) or "") == "hungry":
             self.unpin()

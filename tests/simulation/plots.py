@@ -32,6 +32,11 @@ def life(*events: tuple[float, str, dict[str, Any]], seconds: float = 300.0, **s
     return script.Life(7, BASE | setup, tuple(script.Event(*event) for event in events), seconds)
 
 
+def beside(**setup: Any) -> dict[str, Any]:
+    """Return the setup of a life in which another release lives beside the first one."""
+    return {"others": {"embedder-b": BASE | setup}, "turnsAtOnce": 1}
+
+
 ELSEWHERE: Final = {"behaviour": "good", "number": 1, "space": "elsewhere"}
 
 SEARCHED: Final = {
@@ -95,6 +100,19 @@ LIVES: Final[dict[str, script.Life]] = {
     "vector spaces share traffic": life((60.0, "commit", ELSEWHERE)),
     "other files are a crash like any other": life(_commit("tampered"), artifact=True),
     "files are not looked at": life(_commit("good"), artifact=True),
+    "another image is promoted unchecked": life(
+        _commit("good"), (85.0, "move_tag", {"who": "candidate"}), replicas=3, steps=[]
+    ),
+    "other GPUs are promoted unchecked": life(
+        _commit("good"), (85.0, "fill_node", {"node": "node-2"}), gpus=True, replicas=3, steps=[]
+    ),
+    "whoever hangs keeps the others waiting": life(
+        (90.0, "fault", {"verb": "get", "mode": "hang", "count": 20, "alone": True}),
+        (100.0, "commit", {"behaviour": "good", "number": 1}),
+        (101.0, "commit", {"behaviour": "good", "number": 1, "release": "embedder-b"}),
+        **beside(),
+    ),
+    "a widened Service finds every release's pods": life(_commit("good"), **beside()),
     "the canary never yields": life(
         (40.0, "approve", {"stage": "BeforeTraffic"}),
         _commit("good"),

@@ -3,11 +3,19 @@
 import dataclasses
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 LIFE_SECONDS: Final = 2400.0
+COMPANY: Final = 0.5
+"""Share of the lives with more than one release."""
+DRIFTS: Final = 0.4
+"""Share of the lives in which a later pod may be another product than the earlier ones."""
+NEIGHBOURS: Final = ("embedder-b", "embed", "embedder-r1")
+"""Names that begin like the first release's, or that it begins with."""
+LEFT_ALONE_AFTER: Final = 700.0
+"""From then on nobody touches the releases that are left alone."""
 
 BEHAVIOURS: Final = (
     "good",
@@ -61,7 +69,7 @@ class Life:
         return "\n".join([f"setup {dict(self.setup)}", *map(str, self.events)])
 
 
-def generate(seed: int, *, plain: bool = False) -> Life:
+def generate(seed: int, *, plain: bool = False, alone: bool = False) -> Life:
     """Draw a life.
 
     Parameters
@@ -70,14 +78,79 @@ def generate(seed: int, *, plain: bool = False) -> Life:
         Of everything in it.
     plain
         Without artifacts, shards and other vector spaces: the life that a seed gave before there were any.
+    alone
+        Without other releases, moved tags and other GPUs, likewise.
     """
-    life = _plain(seed)
-    return life if plain else _enriched(life)
+    life = _plain(seed, str(seed))
+    if plain:
+        return life
+    life = _enriched(life, str(seed))
+    return life if alone else _with_company(_with_drift(life))
 
 
-def _enriched(life: Life) -> Life:
+def _with_drift(life: Life) -> Life:
+    """Let later pods be another product than the earlier ones: a tag is moved, or another node is filled."""
+    chance = random.Random(f"{life.seed}/drift")
+    if chance.random() > DRIFTS:
+        return life
+    drawn: list[tuple[str, Mapping[str, Any]]] = [
+        ("move_tag", {"who": chance.choice(_WHO)})
+        if chance.random() < 0.6
+        else ("fill_node", {"node": chance.choice(["node-1", "node-2", "node-2"])})
+        for _ in range(chance.randint(1, 4))
+    ]
+    # In the minutes after a commit: then a run is under way.
+    commits = [event.at for event in life.events if event.verb == "commit"]
+    drifts = [Event(round(chance.choice(commits) + chance.uniform(5.0, 150.0), 1), *said) for said in drawn]
+    return dataclasses.replace(
+        life,
+        setup=dict(life.setup) | {"gpus": chance.random() < 0.8},
+        events=_sorted([*life.events, *drifts]),
+    )
+
+
+def _with_company(life: Life) -> Life:
+    """Let other releases live beside the first one, some of them left alone by everybody."""
+    chance = random.Random(f"{life.seed}/company")
+    if chance.random() > COMPANY:
+        return life
+    names = chance.sample(NEIGHBOURS, chance.choice([1, 1, 1, 2]))
+    shared = {"shares": chance.random() < 0.5}
+    events = [_alone(event, chance) for event in life.events]
+    others = {}
+    for name in names:
+        other = _enriched(_plain(life.seed, f"{life.seed}/{name}"), f"{life.seed}/{name}")
+        others[name] = dict(other.setup) | shared
+        left_alone = chance.random() < 0.5
+        for event in other.events:
+            early = event.verb == "commit" and event.at < LEFT_ALONE_AFTER
+            if early if left_alone else event.verb in _OWN:
+                said = _alone(event, chance, always=True)
+                events.append(dataclasses.replace(said, args=dict(said.args) | {"release": name}))
+    if shared["shares"]:
+        for index in range(chance.randint(1, 3)):
+            at = round(chance.uniform(60.0, LIFE_SECONDS), 1)
+            lost = ("lose_config", {"seconds": chance.choice([20.0, 120.0])})
+            events.append(Event(at, *chance.choice([("rotate", {"number": index}), lost])))
+    setup = dict(life.setup) | shared | {"others": others, "turnsAtOnce": chance.choice([1, 1, 2, 4])}
+    setup["capacity"] = chance.choice([8, 12, 18])
+    return dataclasses.replace(life, setup=setup, events=_sorted(events))
+
+
+def _alone(event: Event, chance: random.Random, *, always: bool = False) -> Event:
+    """Let a fault meet the turns of one release only."""
+    if event.verb == "fault" and (always or chance.random() < 0.5):
+        return dataclasses.replace(event, args=dict(event.args) | {"alone": True})
+    return event
+
+
+def _sorted(events: Iterable[Event]) -> tuple[Event, ...]:
+    return tuple(sorted(events, key=lambda event: event.at))
+
+
+def _enriched(life: Life, of: str) -> Life:
     """Add what was invented later, by a chance of its own: the rest of a life stays as it was."""
-    chance = random.Random(f"{life.seed}/more")
+    chance = random.Random(f"{of}/more")
     setup = dict(life.setup) | {"artifact": chance.random() < 0.4, "shards": chance.choice([1, 1, 1, 2, 3])}
     spaces = chance.random() < 0.25
     events = []
@@ -88,12 +161,12 @@ def _enriched(life: Life) -> Life:
         if event.verb == "commit" and spaces and chance.random() < 0.4:
             args["space"] = "elsewhere"
         events.append(dataclasses.replace(event, args=args))
-    return _with_shares(_with_scarce(dataclasses.replace(life, setup=setup, events=tuple(events))))
+    return _with_shares(_with_scarce(dataclasses.replace(life, setup=setup, events=tuple(events)), of), of)
 
 
-def _with_scarce(life: Life) -> Life:
+def _with_scarce(life: Life, of: str) -> Life:
     """Add revisions that nobody asks enough to judge them, likewise."""
-    chance = random.Random(f"{life.seed}/scarce")
+    chance = random.Random(f"{of}/scarce")
     setup = dict(life.setup) | {"scarce": chance.choice(["Hold", "Hold", "Skip", "RollBack"])}
     events = []
     for event in life.events:
@@ -106,9 +179,9 @@ def _with_scarce(life: Life) -> Life:
     return dataclasses.replace(life, setup=setup, events=tuple(events))
 
 
-def _with_shares(life: Life) -> Life:
+def _with_shares(life: Life, of: str) -> Life:
     """Say some pod budgets in percent, likewise."""
-    chance = random.Random(f"{life.seed}/shares")
+    chance = random.Random(f"{of}/shares")
 
     def share() -> dict[str, Any]:
         return {"surge": chance.choice([0, "25%", "60%"]), "unavailable": chance.choice([1, "25%", "60%"])}
@@ -123,8 +196,8 @@ def _with_shares(life: Life) -> Life:
     return dataclasses.replace(life, setup=setup, events=tuple(events))
 
 
-def _plain(seed: int) -> Life:
-    chance = random.Random(seed)
+def _plain(seed: int, of: str) -> Life:
+    chance = random.Random(seed if of == str(seed) else of)
     setup = _setup(chance)
     moments = sorted(chance.uniform(60.0, LIFE_SECONDS) for _ in range(chance.randint(12, 45)))
     events = [Event(round(at, 1), *_draw(chance)) for at in moments]
@@ -135,7 +208,7 @@ def _plain(seed: int) -> Life:
     ]
     if chance.random() < 0.5:
         events.append(Event(round(chance.uniform(0.0, 60.0), 1), *_trouble(chance)))
-    return Life(seed, setup, tuple(sorted(events, key=lambda event: event.at)))
+    return Life(seed, setup, _sorted(events))
 
 
 def _setup(chance: random.Random) -> dict[str, Any]:
@@ -226,6 +299,9 @@ _TROUBLE: Final[Mapping[str, tuple[int, Callable[[random.Random], Mapping[str, A
     "stall_watches": (2, lambda c: {"seconds": c.choice([20.0, 200.0])}),
     "compact": (1, lambda c: {}),
 }
+
+_OWN: Final = frozenset(_PEOPLE) | {"commit", "evict", "unready", "fault"}
+"""What happens to one release alone."""
 
 
 def _draw(chance: random.Random) -> tuple[str, Mapping[str, Any]]:

@@ -17,7 +17,7 @@ def unsettled(view: View, known: Transitions) -> str:
     if run is not None:
         return (
             ""
-            if _may_wait(view, run)
+            if _may_wait(view, run) or known.untested(run)
             else f"{run['metadata']['name']} is {phase_of(run)}: {status.get('message')}"
         )
     return _children(view, known.stable, release) or _promoted(view, known.stable, release)

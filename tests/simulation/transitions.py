@@ -39,6 +39,8 @@ class Transitions:
         """Runs whose status somebody has lost."""
         self.selected_at: dict[str, float] = {}
         """Since when the live Service selects what it selects, by its selector."""
+        self.tested: dict[str, set[nodes.Product]] = {}
+        """What the pods that a run checks were when it began to check them."""
         self.paused_ticks = 0
         self.blind_ticks = 0
 
@@ -119,6 +121,7 @@ class Transitions:
             yield from self._ended(run, before)
         if one == "Starting":
             yield from self._verified(run)
+        yield from self._same_product(run, before, after)
         if other == "Holding":
             self.paused_ticks = self.blind_ticks = 0
             if before.get("step") != after.get("step"):
@@ -129,6 +132,26 @@ class Transitions:
         status, revision = run["status"], run["spec"]["revision"]
         if status["phase"] == "Done" and status.get("outcome") == "Promoted":
             self.promoted = [name for name in self.promoted if name != revision] + [revision]
+
+    def _same_product(self, run: api.Object, before: Status, after: Status) -> Iterator[str]:
+        """A step goes on only with pods that are what was checked: the image and the GPU."""
+        if after["phase"] == "Checking":
+            known = (self._view.products.get(pod["uid"]) for pod in after.get("checkedPods") or ())
+            self.tested[run["metadata"]["name"]] = {said[1] for said in known if said is not None}
+        forward = after["phase"] in {"Holding", "Done"} or after.get("step", 0) > before.get("step", 0)
+        ends = after.get("outcome") not in {None, "Promoted"}
+        if not after.get("checkedPods") or not forward or ends:
+            return
+        if len({image for image, _ in self.tested.get(run["metadata"]["name"], ())}) > 1:
+            yield f"{run['spec']['revision']} goes on, and what was checked were several images"
+        for pod in self.untested(run):
+            yield f"{run['spec']['revision']} goes on with pod {pod}, which is not what was checked"
+
+    def untested(self, run: api.Object) -> list[str]:
+        """Return the candidate's pods that can be seen to be another product than the checked ones."""
+        tested = self.tested.get(run["metadata"]["name"])
+        seconds = self._view.now() - self._view.look_since()
+        return self._view.untested(run["spec"]["revision"], tested, seconds) if tested else []
 
     def _verified(self, run: api.Object) -> Iterator[str]:
         """What is checked has been read, and is what is pinned; other files are no crash."""

@@ -6,7 +6,7 @@ Nothing here asks the operator: a mistake of the product can't hide itself.
 import dataclasses
 import fractions
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from modelrelease.api import constants
@@ -42,12 +42,14 @@ class Budget:
 class View:
     """The release, seen from outside."""
 
-    def __init__(self, server: kubernetes.Server, line: faults.Line) -> None:
-        self.server, self.line = server, line
+    def __init__(self, server: kubernetes.Server, line: faults.Line, name: str = NAME) -> None:
+        self.server, self.line, self.name = server, line, name
         self.budgets: list[Budget] = []
         self.overrides: list[tuple[float, Mapping[str, Any]]] = []
         self.disruptions: list[float] = []
         """When a pod began to go, or ceased to be Ready, without the operator's doing."""
+        self.products: dict[str, tuple[float, nodes.Product]] = {}
+        """What each pod is, by its UID, and since when that can be seen."""
 
     def now(self) -> float:
         """Return the virtual seconds."""
@@ -55,7 +57,7 @@ class View:
 
     def look_since(self) -> float:
         """Return how old the facts may be that the operator acts on now."""
-        slow = self.now() - self.line.last_fault < TURN_SECONDS or bool(self.line.faults)
+        slow = self.now() - self.line.last_fault(self.name) < TURN_SECONDS or self.line.waits(self.name)
         return self.now() - (TURN_SECONDS if slow else LOOK_SECONDS)
 
     # --- Noting --------------------------------------------------------------------------------------------
@@ -68,6 +70,13 @@ class View:
             lost = nodes.ready(write.old) and (write.event == "DELETED" or not nodes.ready(write.new))
             if lost or (nodes.terminating(write.new) and not nodes.terminating(write.old)):
                 self.disruptions.append(self.now())
+        if write.kind == "Pod":
+            self._note_product(write.new)
+
+    def _note_product(self, pod: api.Object) -> None:
+        found, uid = nodes.product(pod, self.gpus()), pod["metadata"]["uid"]
+        if found is not None and self.products.get(uid, (0.0, None))[1] != found:
+            self.products[uid] = (self.now(), found)
 
     def _note_release(self, release: api.Object) -> None:
         spec = release["spec"]
@@ -142,12 +151,12 @@ class View:
     @property
     def release(self) -> api.Object | None:
         """The ModelRelease."""
-        return self.server.find("ModelRelease", NAMESPACE, NAME)
+        return self.server.find("ModelRelease", NAMESPACE, self.name)
 
     @property
     def service(self) -> api.Object | None:
         """The live Service."""
-        return self.server.find("Service", NAMESPACE, NAME)
+        return self.server.find("Service", NAMESPACE, self.name)
 
     def owns_service(self) -> bool:
         """Return whether the live Service is this release's, not a deleted namesake's."""
@@ -167,7 +176,7 @@ class View:
         """Return the serving pods that exist and have not ended by themselves."""
         return [
             pod
-            for pod in self.server.objects.get("Pod", {}).values()
+            for pod in self.server.of("Pod", self.name)
             if not nodes.is_check(pod) and not nodes.finished(pod) and revision in {None, revision_of(pod)}
         ]
 
@@ -185,6 +194,25 @@ class View:
                 found[revision_of(pod)] = found.get(revision_of(pod), 0) + 1
         return found
 
+    def gpus(self) -> Mapping[str, str]:
+        """Return the product of each node that says it."""
+        found = self.server.objects.get("Node", {}).values()
+        return {
+            node["metadata"]["name"]: node["metadata"]["labels"]["nvidia.com/gpu.product"] for node in found
+        }
+
+    def untested(self, revision: str, tested: Collection[nodes.Product], seconds: float) -> list[str]:
+        """Return the pods of a revision that have been another product than the tested ones for so long."""
+        known = ((pod, self.products.get(pod["metadata"]["uid"])) for pod in self.pods(revision))
+        return [
+            f"{pod['metadata']['name']} ({', '.join(found[1])})"
+            for pod, found in known
+            if found is not None
+            and not nodes.terminating(pod)
+            and found[1] not in tested
+            and found[0] <= self.now() - seconds
+        ]
+
     def selects(self, service: api.Object | None, revision: str) -> bool:
         """Return whether a Service's selector finds the revision's pods."""
         selector = ((service or {}).get("spec") or {}).get("selector") or {}
@@ -192,13 +220,13 @@ class View:
 
     def desired(self) -> dict[str, int]:
         """Return what every Deployment asks for, by revision."""
-        found = self.server.objects.get("Deployment", {}).values()
+        found = self.server.of("Deployment", self.name)
         return {revision_of(obj): obj["spec"]["replicas"] for obj in found}
 
     def held(self) -> int:
         """Return the most pods that exist or may come without being asked again, going ones included."""
         desired, total = self.desired(), 0
-        owners = {obj["metadata"]["uid"] for obj in self.server.objects.get("Deployment", {}).values()}
+        owners = {obj["metadata"]["uid"] for obj in self.server.of("Deployment", self.name)}
         present = [pod for pod in self.pods() if pod["metadata"]["ownerReferences"][0]["uid"] in owners]
         for revision in {*desired, *map(revision_of, present)}:
             pods = [pod for pod in present if revision_of(pod) == revision]
@@ -208,7 +236,7 @@ class View:
 
     def stored(self, revision: str) -> api.Object | None:
         """Return the revision's ControllerRevision."""
-        return self.server.find("ControllerRevision", NAMESPACE, f"{NAME}-{revision}")
+        return self.server.find("ControllerRevision", NAMESPACE, f"{self.name}-{revision}")
 
     def behaviour(self, revision: str) -> str:
         """Return how the revision behaves."""
@@ -229,14 +257,14 @@ class View:
         """Return the stored revision that the spec asks for."""
         release = self.release
         image = nodes.image_of(release["spec"]["template"]["spec"]) if release else ""
-        for obj in self.server.objects.get("ControllerRevision", {}).values():
+        for obj in self.server.of("ControllerRevision", self.name):
             if nodes.image_of(obj["data"]["template"]["spec"]) == image:
                 return revision_of(obj)
         return None
 
     def runs(self) -> list[api.Object]:
         """Return the runs, oldest first."""
-        found = self.server.objects.get("ModelReleaseRun", {}).values()
+        found = self.server.of("ModelReleaseRun", self.name)
         return sorted(found, key=lambda run: int(run["metadata"]["uid"].removeprefix("uid-")))
 
     def active(self) -> api.Object | None:

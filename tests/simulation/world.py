@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import functools
 import random
 import traceback
 from collections.abc import Callable, Mapping
@@ -11,7 +12,18 @@ from modelrelease.api import verdict
 from modelrelease.checks import jobs, results
 from modelrelease.cluster import api, cache, observe, resolve
 from modelrelease.controller import exposition, judging, loop, turn
-from tests.simulation import faults, invariants, kubernetes, nodes, oracle, people, script, view, virtual
+from tests.simulation import (
+    company,
+    faults,
+    invariants,
+    kubernetes,
+    nodes,
+    oracle,
+    people,
+    script,
+    view,
+    virtual,
+)
 
 CALM_SECONDS: Final = 2000.0
 """So long after the last event everything has to be settled."""
@@ -41,6 +53,23 @@ class _Clock:
         await asyncio.sleep(max(seconds, 1e-6))
 
 
+class _Marked:
+    """Turns that say whose they are: a call, and a write, can then be told apart."""
+
+    def __init__(self, turns: turn.Turns, told: company.Company) -> None:
+        self._turns, self._told = turns, told
+
+    async def take(self, key: loop.Key, wake: Callable[[], None]) -> loop.Requeue:
+        """Take one turn."""
+        faults.TURN.set(key.name)
+        self._told.began(key.name)
+        return await self._turns.take(key, wake)
+
+    def forget(self, key: loop.Key) -> None:
+        """Drop what is kept for a release that is gone."""
+        self._turns.forget(key)
+
+
 class World:
     """Everything of one life.
 
@@ -61,9 +90,16 @@ class World:
         weather = nodes.Weather(capacity=life.setup["capacity"], job_fault=life.setup["jobFault"])
         self.nodes = nodes.Nodes(self.server, life.seed, weather)
         self.oracle = oracle.Oracle(self.server)
-        self.people = people.People(self.server, life.setup)
         self.line = faults.Line(self.server, life.seed)
-        self.checker = invariants.Checker(self.server, self.nodes, self.oracle, self.line)
+        self.checker = company.Company(self.server)
+        self.teams: dict[str, people.People] = {}
+        """Everyone's people, by release; the first one's are there in every life."""
+        for name, setup in {people.NAME: life.setup, **life.setup.get("others", {})}.items():
+            self.teams[name] = people.People(self.server, setup, name)
+            told = functools.partial(self._told, name)
+            parts = (self.server, self.nodes, self.oracle, self.line)
+            self.checker.join(name, invariants.Checker(*parts, alarm=told, name=name))
+        self.people = self.teams[people.NAME]
         self.turns = 0
         self._starts = 0
         self._operator: loop.Operator | None = None
@@ -71,6 +107,13 @@ class World:
         self._down = 0.0
         self._pending: set[asyncio.Task[None]] = set()
         self.server.observers += [self.checker.wrote, self._release_changed]
+
+    def _told(self, name: str, problem: str) -> None:
+        """Say of several releases which one it is."""
+        said, several, text = problem.partition(": "), len(self.teams) > 1, problem
+        if several:
+            text = f"{said[0]}: {name}: {said[2]}"
+        self.checker.fail(text)
 
     # --- The operator --------------------------------------------------------------------------------------
 
@@ -103,6 +146,7 @@ class World:
         chance = random.Random(f"{self.life.seed}/{self._starts}")
 
         def changed(namespace: str, release: str) -> None:
+            self.checker.woken(release)
             operator.wake(namespace, release)
 
         caches = cache.Caches(port, sleep=clock.sleep, monotonic=clock.monotonic, changed=changed)
@@ -120,7 +164,10 @@ class World:
             )
         )
         watching = more.get("traces") or self
-        operator = loop.Operator(turns, clock=clock, chance=chance, observer=watching)
+        pacing = loop.Pacing(turns_at_once=self.life.setup.get("turnsAtOnce", 4))
+        operator = loop.Operator(
+            _Marked(turns, self.checker), clock=clock, chance=chance, observer=watching, pacing=pacing
+        )
         following = asyncio.create_task(caches.run())
         try:
             await caches.wait_synced()
@@ -147,6 +194,7 @@ class World:
             if event == "DELETED":
                 operator.stop(uid)
             else:
+                self.checker.woken(key[1])
                 operator.start(uid, *key)
 
     # --- What the shell reports (loop.Observer, turn.Report) -----------------------------------------------
@@ -154,6 +202,7 @@ class World:
     def turn_ended(self, key: loop.Key, seconds: float, error: BaseException | None) -> None:
         """Count a turn; only the API server may make one fail."""
         self.turns += 1
+        self.checker.ended(key.name)
         if error is not None and not isinstance(error, (api.ApiError, TimeoutError)):
             self.checker.fail(f"a turn broke: {error!r} in {innermost(error)}")
 
@@ -205,20 +254,29 @@ class World:
         """Count the seconds in which the operator could have done its work."""
         while True:
             await asyncio.sleep(1.0)
-            disturbed = self.server.seconds() < self.server.deaf_until + 150.0 or bool(self.line.faults)
-            self.checker.tick(disturbed=disturbed or self.server.seconds() < self.line.last_fault + 35.0)
+            now = self.server.seconds()
+            deaf = now < self.server.deaf_until + 150.0
+            self.checker.tick(
+                name
+                for name in self.teams
+                if deaf or self.line.waits(name) or now < self.line.last_fault(name) + 35.0
+            )
 
     async def _story(self) -> None:
-        self.people.create()
+        if self.life.setup.get("gpus"):
+            self.nodes.build()
+        for team in self.teams.values():
+            team.share()
+            team.create()
         for event in self.life.events:
             await asyncio.sleep(max(0.0, event.at - self.server.seconds()))
             self._happen(event.verb, dict(event.args))
         await asyncio.sleep(max(0.0, self.life.seconds - self.server.seconds()))
         self._calm()
         began = self.server.seconds()
-        while not self.checker.settled():
+        while unsettled := self.checker.unsettled():
             if self.server.seconds() > began + CALM_SECONDS:
-                self.checker.fail(f"not settled after {CALM_SECONDS:.0f} s: {self.checker.unsettled()}")
+                self.checker.fail(f"not settled after {CALM_SECONDS:.0f} s: {unsettled}")
             await asyncio.sleep(10.0)
         await asyncio.sleep(30.0)
         self.checker.expect_silence()
@@ -229,8 +287,12 @@ class World:
 
     def _happen(self, verb: str, args: dict[str, Any]) -> None:
         """Let an event happen: people's verbs are methods of theirs, the others are here."""
+        team = self.teams[args.pop("release", people.NAME)]
         own = getattr(self, f"_do_{verb}", None)
-        (own or getattr(self.people, verb))(**args)
+        if own is not None:
+            own(team, **args)
+        else:
+            getattr(team, verb)(**args)
 
     def _calm(self) -> None:
         """Nothing disturbs any more, and nothing that only a person ends is left."""
@@ -241,77 +303,95 @@ class World:
         self.oracle.calm = True
         self.nodes.weather.capacity = 40
         self.nodes.weather.job_fault = 0.0
-        self.people.create()
-        self.people.hide()
-        self.people.mend_spec()
-        self.people.resume()
-        self.people.want_possible()
+        for team in self.teams.values():
+            team.share()
+            team.create()
+            team.hide()
+            team.mend_spec()
+            team.resume()
+            team.want_possible()
 
-    def _later(self, seconds: float, verb: str) -> None:
+    def _later(self, seconds: float, then: Callable[[], None]) -> None:
         async def wait() -> None:
             await asyncio.sleep(seconds)
-            getattr(self.people, verb)()
+            then()
 
         task = asyncio.create_task(wait())
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
 
-    def _pods(self) -> list[api.Object]:
-        return [pod for pod in self.server.select("Pod") if not nodes.is_check(pod)]
+    def _pods(self, team: people.People, who: str = "") -> list[api.Object]:
+        """Return the serving pods of a release, or of one of its revisions."""
+        found = [pod for pod in self.server.of("Pod", team.name) if not nodes.is_check(pod)]
+        meant = [pod for pod in found if not who or view.revision_of(pod) == team.who(who)]
+        return sorted(meant, key=api.key_of)
 
-    def _do_expose(self, seconds: float) -> None:
-        self.people.expose()
-        self._later(seconds, "hide")
+    def _do_expose(self, team: people.People, seconds: float) -> None:
+        team.expose()
+        self._later(seconds, team.hide)
 
-    def _do_break_spec(self, seconds: float) -> None:
-        self.people.break_spec()
-        self._later(seconds, "mend_spec")
+    def _do_break_spec(self, team: people.People, seconds: float) -> None:
+        team.break_spec()
+        self._later(seconds, team.mend_spec)
 
-    def _do_delete_release(self, seconds: float) -> None:
-        self.people.delete_release()
-        self._later(seconds, "create")
+    def _do_lose_config(self, team: people.People, seconds: float) -> None:
+        team.lose_config()
+        self._later(seconds, team.share)
 
-    def _do_delete_pod(self, index: int = 0, who: str = "") -> None:
-        pods = [p for p in self._pods() if not who or view.revision_of(p) == self.people.who(who)]
+    def _do_delete_release(self, team: people.People, seconds: float) -> None:
+        team.delete_release()
+        self._later(seconds, team.create)
+
+    def _do_delete_pod(self, team: people.People, index: int = 0, who: str = "") -> None:
+        pods = self._pods(team, who)
         if pods:
             self.nodes.delete_pod(pods[index % len(pods)])
 
-    def _do_evict(self, index: int) -> None:
-        pods = self._pods()
+    def _do_evict(self, team: people.People, index: int) -> None:
+        pods = self._pods(team)
         if pods:
             self.nodes.evict(pods[index % len(pods)])
 
-    def _do_unready(self, seconds: float, index: int = 0, who: str = "") -> None:
-        pods = self._pods()
+    def _do_unready(self, team: people.People, seconds: float, index: int = 0, who: str = "") -> None:
+        pods = self._pods(team, who)
         if who:
             for pod in pods:
-                if view.revision_of(pod) == self.people.who(who):
-                    self.nodes.lose_readiness(pod, seconds)
+                self.nodes.lose_readiness(pod, seconds)
         elif pods:
             self.nodes.lose_readiness(pods[index % len(pods)], seconds)
 
-    def _do_capacity(self, pods: int) -> None:
+    def _do_move_tag(self, team: people.People, who: str) -> None:
+        """Let the name of an image mean another one: for pods that start from now on."""
+        image = team.image(team.who(who) or "")
+        if image is not None:
+            self.nodes.weather.moved[image] = self.nodes.weather.moved.get(image, 0) + 1
+
+    def _do_fill_node(self, team: people.People, node: str) -> None:
+        """Let pods find their place on another node from now on."""
+        self.nodes.weather.node = node
+
+    def _do_capacity(self, team: people.People, pods: int) -> None:
         self.nodes.weather.capacity = pods
 
-    def _do_job_fault(self, share: float) -> None:
+    def _do_job_fault(self, team: people.People, share: float) -> None:
         self.nodes.weather.job_fault = share
 
-    def _do_prometheus(self, mode: str, seconds: float) -> None:
+    def _do_prometheus(self, team: people.People, mode: str, seconds: float) -> None:
         self.oracle.outage, self.oracle.outage_until = mode, self.server.seconds() + seconds
 
-    def _do_fault(self, verb: str, mode: str, count: int) -> None:
-        self.line.faults.append(faults.Fault(verb, mode, count))
+    def _do_fault(self, team: people.People, verb: str, mode: str, count: int, alone: bool = False) -> None:
+        self.line.faults.append(faults.Fault(verb, mode, count, team.name if alone else ""))
 
-    def _do_kill(self, calls: int, after: bool, seconds: float) -> None:
+    def _do_kill(self, team: people.People, calls: int, after: bool, seconds: float) -> None:
         self.line.kills.append(faults.Kill(calls, after, seconds))
 
-    def _do_cut_watches(self) -> None:
+    def _do_cut_watches(self, team: people.People) -> None:
         self.server.cut()
 
-    def _do_stall_watches(self, seconds: float) -> None:
+    def _do_stall_watches(self, team: people.People, seconds: float) -> None:
         self.server.deaf_until = self.server.seconds() + seconds
 
-    def _do_compact(self) -> None:
+    def _do_compact(self, team: people.People) -> None:
         self.server.compact()
         self.server.cut()
 
