@@ -66,6 +66,36 @@ def test_what_cannot_be_acted_on_stalls_with_a_reason_and_nobody_else_notices(re
         assert release.answers() == "second"
 
 
+def test_pods_that_are_refused_stall_until_somebody_acts(releases: Releases) -> None:
+    # Given stable releases.
+    accountless, root = releases("accountless"), releases("root")
+    stable = releases.all_stable()
+
+    # When the next pods of one need what does not exist, and a node refuses those of the other.
+    accountless.pod["serviceAccountName"] = "absent"
+    root.container["securityContext"] = {"runAsUser": 0, "runAsNonRoot": True}
+    for release in (accountless, root):
+        release.serve("second")
+        release.commit()
+
+    # Then each says what to change, and serves on.
+    for release, reason, names in (
+        (accountless, "ObjectNotFound", "ServiceAccount absent"),
+        (root, "PodRejected", "non-root policy"),
+    ):
+        assert names in release.wait_reason("Stalled", reason, 60)
+        assert release.answers() == "first"
+        assert release.stable() == stable[release.name]
+
+    # When the account is made, and the manifest corrected, each is released.
+    before = set(accountless.runs())
+    accountless.kubectl("-n", accountless.namespace, "create", "serviceaccount", "absent")
+    del root.container["securityContext"]
+    for release, run in ((root, root.commit_run()), (accountless, accountless.new_run(before))):
+        release.promoted(run)
+        assert release.answers() == "second"
+
+
 def test_a_template_without_a_port_named_model_is_refused_at_the_door(releases: Releases) -> None:
     release = releases("embedder")
     release.release_first()

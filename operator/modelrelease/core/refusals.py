@@ -41,6 +41,7 @@ _CONTAINER_WAITS: Final = frozenset({"CreateContainerConfigError", "CreateContai
 _SECRET: Final = re.compile(r'secret "[^"]+" not found|couldn\'t find key \S+ in Secret ')
 _CONTAINER: Final = re.compile(
     r'configmap "[^"]+" not found|couldn\'t find key \S+ in ConfigMap |container has runAsNonRoot'
+    r"|container's runAsUser breaks non-root policy"
     r"|subpath|no command specified",
     re.IGNORECASE,
 )

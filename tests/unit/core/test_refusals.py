@@ -129,6 +129,7 @@ def waits(reason: str, message: str) -> observation.Container:
         ("couldn't find key PREFIX in ConfigMap shop/prompts", "PodRejected"),
         ('configmap "embedder-r0123456789-0" not found', "PodRejected"),
         ("container has runAsNonRoot and image will run as root (pod: x, container: model)", "PodRejected"),
+        ("container's runAsUser breaks non-root policy (pod: x, container: model)", "PodRejected"),
         ('failed to prepare subPath for volumeMount "models" of container "model"', "PodRejected"),
         ('failed to create subPath directory for volumeMount "models" of container "model"', "PodRejected"),
         ("error SubPath `/x` must not be an absolute path", "PodRejected"),
