@@ -14,6 +14,9 @@ LABELS = {"app": OLD}
 REPLICAS = 2
 WHY = ("--reason", "first week", "--yes")
 PER_SECOND = 20
+GRACE_SECONDS = 30
+DRAINS = "10"
+"""Seconds that a pod serves on when it ends: on a busy machine, the node's proxy hears of it late."""
 LEAST_REQUESTS = 400
 """All that happens here takes longer than 20 seconds."""
 
@@ -22,8 +25,9 @@ def _deployment(release: Release) -> kube.Object:
     """The toy server as somebody ran it before there was an operator; it lets its users go when it ends."""
     template = json.loads(json.dumps(release.manifest["spec"]["template"]))
     template["metadata"] = {"labels": LABELS}
+    template["spec"]["terminationGracePeriodSeconds"] = GRACE_SECONDS
     (container,) = template["spec"]["containers"]
-    container["env"] = [{"name": "TAG", "value": "old"}, {"name": "DRAINS", "value": "3"}]
+    container["env"] = [{"name": "TAG", "value": "old"}, {"name": "DRAINS", "value": DRAINS}]
     container["ports"] = [{"containerPort": 8000}]
     container["readinessProbe"]["httpGet"]["port"] = 8000
     return {
@@ -85,8 +89,9 @@ def test_a_live_deployment_is_adopted_and_given_back_without_a_failed_request(
         "checks": [{"name": "contract", "contract": {}}],
         "checkTemplate": {"maxRequestsPerSecond": 1000},
     }
-    spec["strategy"] |= {"drainSeconds": 1, "bakeSeconds": 1}
-    release.serve("new", DRAINS="3")
+    spec["strategy"] |= {"drainSeconds": 5, "bakeSeconds": 1}
+    release.pod["terminationGracePeriodSeconds"] = GRACE_SECONDS
+    release.serve("new", DRAINS=DRAINS)
     release.commit()
     assert "is offered" not in _adopt(release, *WHY)
     release.wait_reason("Paused", "AwaitingApproval")
@@ -100,7 +105,7 @@ def test_a_live_deployment_is_adopted_and_given_back_without_a_failed_request(
     release.override(approvals=[{"revision": revision, "stage": "BeforeTraffic", "reason": "it is the same"}])
     release.promoted(run)
     assert release.answers() == "new"
-    release.wait("connections to drain", 10, lambda: _finished(release))
+    release.wait("connections to drain", 30, lambda: _finished(release))
     release.wait("the old pods to go", 60, lambda: not _old_pods(release))
     assert release.condition("Ready")
 
@@ -117,8 +122,7 @@ def test_a_live_deployment_is_adopted_and_given_back_without_a_failed_request(
 
     # Then no request has failed in all that time.
     said = _ended(release)
-    assert {name: said[name] for name in ("error", "skipped")} == {"error": 0, "skipped": 0}, said
-    assert said["outcomes"] == {"200": said["sent"]}
+    assert (said["outcomes"], said["skipped"]) == ({"200": said["sent"]}, 0)
     assert said["sent"] > LEAST_REQUESTS
 
 
