@@ -52,7 +52,7 @@ test-integration: $(READY) ## Against a real API server, which it starts
 
 test-e2e: cluster images ## Against a real cluster with real pods, which it starts
 	pytest tests/e2e -m alone $(ARGS)
-	pytest tests/e2e -n 3 --dist worksteal -m "not alone" $(ARGS)
+	pytest tests/e2e -n 4 --dist worksteal -m "not alone" $(ARGS)
 
 test-chart: cluster images ## Install, upgrade and uninstall the chart under a release with traffic, on the real cluster
 	python -m hack.helm build
