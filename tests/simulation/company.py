@@ -44,6 +44,8 @@ class Company:
         self.of: dict[str, invariants.Checker] = {}
         """By release."""
         self._left: dict[str, _Left] = {}
+        self._owners: dict[str, str] = {}
+        """The release of each UID that may own something, gone or not: a turn may still write for it."""
         self.failed = asyncio.Event()
         self.problem = ""
         self.closed = False
@@ -65,6 +67,8 @@ class Company:
     def wrote(self, write: kubernetes.Write) -> None:
         """Judge one write: that of the operator by the release whose turn it was."""
         whose = owner_of(write.kind, write.new)
+        if write.kind in {"ModelRelease", "ModelReleaseRun"}:
+            self._owners[write.new["metadata"]["uid"]] = whose
         if write.actor != view.OPERATOR:
             self._touched(write, whose)
             if whose in self.of:
@@ -97,7 +101,7 @@ class Company:
         if write.event == "DELETED":
             return
         owners = {ref["uid"] for ref in write.new["metadata"].get("ownerReferences") or ()}
-        if owners and not owners & self._uids(turn):
+        if owners and turn not in {self._owners.get(uid) for uid in owners}:
             yield f"{what} of {turn} is owned by somebody else"
         selected = _selector(write)
         if selected:
@@ -109,11 +113,6 @@ class Company:
                 ]
                 if caught:
                     yield f"{what} of {turn} selects pod {caught[0]['metadata']['name']} of {name}"
-
-    def _uids(self, name: str) -> set[str]:
-        release = self._server.find("ModelRelease", people.NAMESPACE, name)
-        owners = [*self._server.of("ModelReleaseRun", name), *([release] if release is not None else [])]
-        return {obj["metadata"]["uid"] for obj in owners}
 
     # --- Turns ---------------------------------------------------------------------------------------------
 
@@ -146,7 +145,9 @@ class Company:
         for name, checker in self.of.items():
             checker.tick(disturbed=name in troubled)
             left = self._left[name]
-            if left.woken is not None and not left.turning and self._up and checker.view.release is not None:
+            if checker.view.release is None:
+                left.woken = None
+            if left.woken is not None and not left.turning and self._up:
                 waited = now - max(left.woken, left.ended)
                 if waited > LATE_SECONDS:
                     self.fail(f"11: {name} waits for its turn since {waited:.0f} s")

@@ -17,7 +17,7 @@ def unsettled(view: View, known: Transitions) -> str:
     if run is not None:
         return (
             ""
-            if _may_wait(view, run) or known.untested(run)
+            if _may_wait(view, run) or known.untested(run) or known.mixed(run)
             else f"{run['metadata']['name']} is {phase_of(run)}: {status.get('message')}"
         )
     return _children(view, known.stable, release) or _promoted(view, known.stable, release)
@@ -81,10 +81,13 @@ def _may_wait(view: View, run: api.Object) -> bool:
         return False
     if judging["slos"] and view.behaviour(spec["revision"]) == "mute":
         return bool(judging["onInconclusive"] == "Hold")
+    skipped = False
     if judging["slos"] and view.behaviour(spec["revision"]) == "scarce":
         slo = judging["slos"][0]
-        return slo.get("whenInfeasible", "Hold") == "Hold" and not view.not_waited_for(spec["revision"], slo)
-    passing = all(slo["verdict"] == "Pass" for slo in status.get("slos") or ())
+        skipped = view.not_waited_for(spec["revision"], slo)
+        if not skipped:
+            return bool(slo.get("whenInfeasible", "Hold") == "Hold")
+    passing = skipped or all(slo["verdict"] == "Pass" for slo in status.get("slos") or ())
     return passing and approval == "BeforeFull" and status["step"] == len(judging["strategy"]["steps"])
 
 

@@ -142,10 +142,14 @@ class Transitions:
         ends = after.get("outcome") not in {None, "Promoted"}
         if not after.get("checkedPods") or not forward or ends:
             return
-        if len({image for image, _ in self.tested.get(run["metadata"]["name"], ())}) > 1:
+        if self.mixed(run):
             yield f"{run['spec']['revision']} goes on, and what was checked were several images"
         for pod in self.untested(run):
             yield f"{run['spec']['revision']} goes on with pod {pod}, which is not what was checked"
+
+    def mixed(self, run: api.Object) -> bool:
+        """Return whether the checked pods ran different images."""
+        return len({image for image, _ in self.tested.get(run["metadata"]["name"], ())}) > 1
 
     def untested(self, run: api.Object) -> list[str]:
         """Return the candidate's pods that can be seen to be another product than the checked ones."""
