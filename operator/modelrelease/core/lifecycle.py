@@ -322,7 +322,7 @@ def _shifting(here: Situation) -> Next:
 
 def _effective(here: Situation) -> bool:
     """Whether users get this step: its pods Ready, its traffic observed, its product the tested one."""
-    if pods.drift(here.status.checked_pods, here.observed.revisions[here.candidate].pods) is not None:
+    if here.drift is not None:
         return False
     if not here.final:
         return (

@@ -61,6 +61,12 @@ class Situation:
     def stable_pods(self) -> pods.Standing:
         return self._standing(self.stable)
 
+    @functools.cached_property
+    def drift(self) -> observation.Problem | None:
+        """How a pod of the candidate is not what was checked."""
+        known = self.observed.revisions.get(self.candidate)
+        return pods.drift(self.status.checked_pods, known.pods if known is not None else ())
+
     @property
     def warm_pods(self) -> tuple[observation.Pod, ...]:
         """The candidate's pods that are Ready, and have been for as long as they need to warm up."""

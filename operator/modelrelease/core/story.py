@@ -233,8 +233,7 @@ def _held_by_evidence(here: Situation) -> Problem | None:
         fast = here.run.spec.mode is api_run.Mode.FAST
         return cut_over.required(here) if fast or phase is api_run.Phase.SHIFTING else None
     if phase in {api_run.Phase.SHIFTING, api_run.Phase.HOLDING}:
-        revision = here.observed.revisions.get(here.candidate)
-        return pods.drift(here.status.checked_pods, revision.pods if revision is not None else ())
+        return here.drift
     return None
 
 

@@ -89,14 +89,11 @@ def _traffic(here: Situation) -> Traffic:
     return _never_empty(observed, here.stable)
 
 
-def _untested(here: Situation) -> bool:
-    """Whether a pod of the candidate is not what was checked: it gets no more users than it has."""
-    known = here.observed.revisions.get(here.candidate)
-    return known is not None and pods.drift(here.status.checked_pods, known.pods) is not None
-
-
 def _split_traffic(here: Situation) -> Traffic:
-    """Widen once the candidate holds no more than its share and no third revision would be caught."""
+    """Widen once the candidate holds no more than its share and no third revision would be caught.
+
+    A candidate of which a pod is not what was checked gets no more users than it has, here and at the end.
+    """
     assert here.stable is not None
     if here.widened:
         return here.observed.traffic
@@ -104,7 +101,7 @@ def _split_traffic(here: Situation) -> Traffic:
     share_kept = candidate.alive <= here.split.candidate and stable.ready >= min(
         here.split.stable, stable.desired
     )
-    if _third_present(here) or candidate.ready == 0 or not share_kept or _untested(here):
+    if _third_present(here) or candidate.ready == 0 or not share_kept or here.drift is not None:
         return _never_empty(here.observed, here.stable)
     return Traffic(Selects.WIDENED)
 
@@ -114,7 +111,7 @@ def _final_traffic(here: Situation) -> Traffic:
     assert here.stable is not None
     if here.pinned_to(here.candidate):
         return _never_empty(here.observed, here.candidate)
-    ready, untested = here.candidate_pods.ready, _untested(here)
+    ready, untested = here.candidate_pods.ready, here.drift is not None
     if ready >= max(1, here.floor) and not untested:
         return Traffic(Selects.PINNED, here.candidate)
     if ready == 0 or untested or _third_present(here):
