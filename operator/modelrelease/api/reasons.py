@@ -294,6 +294,11 @@ def not_found(named: str, what: str, where: str) -> str:
     return f"{named} {what}, which is not in {where}: create it there, or correct the name."
 
 
+def names_nothing(what: str, where: str) -> str:
+    """Say that something the pod template names does not exist."""
+    return not_found("The template refers to", what, where)
+
+
 def no_key(what: str, key: str) -> str:
     """Say that a ConfigMap or Secret lacks what the template takes from it."""
     return f"The template refers to key {key} of {what}, which does not have it: add it, or correct its name."

@@ -44,7 +44,7 @@ def named(template: Template) -> Iterator[tuple[api.Kind, str]]:
 def absent(kind: api.Kind, name: str, namespace: str) -> str:
     """Say that an object which must exist does not."""
     where = "the cluster" if kind in api.CLUSTER_SCOPED else f"namespace {namespace}"
-    return reasons.not_found("The template refers to", f"{kind.kind} {name}", where)
+    return reasons.names_nothing(f"{kind.kind} {name}", where)
 
 
 def missing_key(template: Template, config_maps: Mapping[str, api.Object]) -> str:

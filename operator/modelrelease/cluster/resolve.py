@@ -124,6 +124,7 @@ class Resolver:
         template = spec.template
         sources = await self._config_maps(owner.namespace, template, fresh=fresh)
         secrets = await self._secrets(owner.namespace, template, fresh=fresh)
+        digests = {secret: found["digest"] for secret, found in secrets.items()}
         space = spec.model.embedding_space or owner.name
         artifact = spec.model.artifact
         contents = {name: _contents(obj) for name, obj in sources.items()}
@@ -155,7 +156,7 @@ class Resolver:
             return dataclasses.replace(
                 resolved,
                 template=data.get("template"),
-                config_drift=_drift(data.get("secrets") or {}, secrets),
+                config_drift=_drift(data.get("secrets") or {}, digests),
             )
         order = sorted(sources)
         copies = {source: manifests.copy_name(owner.name, name, i) for i, source in enumerate(order)}
@@ -166,7 +167,6 @@ class Resolver:
         rendered = manifests.rendered_template(rewritten, owner.name, name)
         accepted = await self._accepted(owner, name, rendered)
         await self._possible(owner.namespace, template, accepted, sources, secrets, fresh=fresh)
-        digests = {secret: found["digest"] for secret, found in secrets.items()}
         data = {"identity": identity, "template": accepted, "embeddingSpace": space, "secrets": digests}
         draft = Draft(name, data, tuple(sources[source] for source in order), spec.model.version)
         return dataclasses.replace(resolved, template=accepted, draft=draft)
@@ -378,9 +378,8 @@ def _contents(config_map: api.Object) -> str:
     return revision.digest({key: config_map.get(key) or {} for key in ("data", "binaryData")})
 
 
-def _drift(stored: Mapping[str, str], now: Mapping[str, api.Object]) -> tuple[str, ...]:
-    digests = {name: obj["digest"] for name, obj in now.items()}
-    return tuple(sorted(name for name, digest in digests.items() if stored.get(name, digest) != digest))
+def _drift(stored: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(name for name, digest in now.items() if stored.get(name, digest) != digest))
 
 
 def _optional_secrets(value: Any) -> frozenset[str]:

@@ -84,8 +84,10 @@ def classify(revision: observation.Revision, now: datetime.datetime) -> Standing
     ready = sum(pod.ready for pod in alive)
     desired = revision.deployment.desired if revision.deployment else 0
     blame = _blame(alive)
-    refused = _refused(revision, alive) if ready < desired else None
-    waiting = refused or (_waiting(revision, alive) if ready < desired else None)
+    refused = waiting = None
+    if ready < desired:
+        refused = _refused(revision, alive)
+        waiting = refused or _waiting(revision, alive)
     return Standing(
         revision=revision.name,
         desired=desired,

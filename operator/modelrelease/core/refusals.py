@@ -18,7 +18,6 @@ from modelrelease.core import observation
 Problem = observation.Problem
 
 _SAID_MAX: Final = 600
-_NAMED_BY: Final = "The template refers to"
 
 _WHO: Final = re.compile(r'^(?:pods|pod) "[^"]*" is (?:forbidden|invalid): ', re.IGNORECASE)
 """The pod has another name at each attempt, and says nothing."""
@@ -75,9 +74,7 @@ def of_creation(said: str) -> Problem | None:
         found = pattern.search(said)
         if found is not None:
             where = "the namespace" if kind == "ServiceAccount" else "the cluster"
-            return Problem(
-                reasons.OBJECT_NOT_FOUND, reasons.not_found(_NAMED_BY, f"{kind} {found[1]}", where)
-            )
+            return Problem(reasons.OBJECT_NOT_FOUND, reasons.names_nothing(f"{kind} {found[1]}", where))
     why = _WHO.sub("", said)
     refused = _DENIED.search(said) is not None or (why != said and _PASSES.search(why) is None)
     return Problem(reasons.POD_REJECTED, reasons.pod_rejected(_short(why))) if refused else None
@@ -94,8 +91,8 @@ def of_placement(said: str) -> Problem | None:
     found = _ABSENT_CLAIM.search(said)
     if found is None:
         return None
-    claim = f"PersistentVolumeClaim {found[1]}"
-    return Problem(reasons.OBJECT_NOT_FOUND, reasons.not_found(_NAMED_BY, claim, "the namespace"))
+    message = reasons.names_nothing(f"PersistentVolumeClaim {found[1]}", "the namespace")
+    return Problem(reasons.OBJECT_NOT_FOUND, message)
 
 
 def of_container(container: observation.Container) -> Problem | None:
