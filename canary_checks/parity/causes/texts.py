@@ -70,12 +70,11 @@ class _Explained:
     proven: bool
 
 
-@functools.lru_cache(maxsize=4)
 def _edited(moved: movement.Movement) -> dict[edits.Edit, tuple[str, ...]]:
     return _edited_texts(tuple(item.text for item in moved.items))
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)
 def _edited_texts(texts: tuple[str, ...]) -> dict[edits.Edit, tuple[str, ...]]:
     """Edit the texts of a golden set: once for all references, and before and after asking otherwise."""
     return {edit: tuple(edit.apply(text) for text in texts) for edit in edits.for_texts(texts)}
