@@ -64,6 +64,9 @@ class Kind:
         self._registry = f"{paths.id}-registry"
         # As kind calls the node of a cluster that has one.
         self._node = f"{paths.id}-control-plane"
+        # The node's own kubectl is as old as its API server.
+        kubectl = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
+        self._inside = ["docker", "exec", "-i", self._node, *kubectl]
         # There while the network of kind's clusters is one that this cluster brought.
         self._own_network = paths.config / "kind-network"
 
@@ -121,10 +124,9 @@ class Kind:
         self._kubectl("-n", prometheus.NAMESPACE, *gone)
 
     def _kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run the node's own kubectl, which is as old as its API server."""
-        inside = ["docker", "exec", "-i", self._node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf"]
+        """Run the node's kubectl."""
         hint = f"see `kubectl --kubeconfig {self.paths.kubeconfig} get pods -A`, then run `up` again"
-        return run([*inside, *arguments], hint=hint, timeout=READY_SECONDS + 30, stdin=stdin)
+        return run([*self._inside, *arguments], hint=hint, timeout=READY_SECONDS + 30, stdin=stdin)
 
     def _running(self, container: str) -> bool:
         return succeeds(["docker", "top", container])
@@ -193,8 +195,7 @@ class Kind:
 
     def _ensure_node(self) -> str:
         """Wait until the node is Ready, and give it simulated GPUs and us its kubectl."""
-        alive = ["docker", "exec", self._node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf"]
-        if not wait_until(lambda: succeeds([*alive, "get", "--raw=/readyz"]), READY_SECONDS, 0.5):
+        if not wait_until(lambda: succeeds([*self._inside, "get", "--raw=/readyz"]), READY_SECONDS, 0.5):
             raise StepError("the node's API server is not ready", f"read `docker logs {self._node}`")
         node = f"node/{self._node}"
         self._kubectl("wait", "--for=condition=Ready", node, f"--timeout={READY_SECONDS:.0f}s")
