@@ -110,10 +110,8 @@ class World:
 
     def _told(self, name: str, problem: str) -> None:
         """Say of several releases which one it is."""
-        said, several, text = problem.partition(": "), len(self.teams) > 1, problem
-        if several:
-            text = f"{said[0]}: {name}: {said[2]}"
-        self.checker.fail(text)
+        number, _, text = problem.partition(": ")
+        self.checker.fail(f"{number}: {name}: {text}" if len(self.teams) > 1 else problem)
 
     # --- The operator --------------------------------------------------------------------------------------
 

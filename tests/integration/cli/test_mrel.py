@@ -4,7 +4,6 @@ That kubectl finds it, and what signals do to it, is shown by processes; the res
 """
 
 import contextlib
-import dataclasses
 import http.client
 import io
 import json
@@ -36,15 +35,6 @@ from tests.unit.cli.mrel import recorded
 GROUP, VERSION, RELEASES = "modelrelease.dev", "v1alpha1", "modelreleases"
 STABLE, CANDIDATE = "r5a87d75c60", "r852ce82eee"
 WHY = ("--reason", "INC-1", "--yes")
-
-
-@dataclasses.dataclass(frozen=True)
-class Said:
-    """How a command ended, and what it printed."""
-
-    returncode: int
-    stdout: str
-    stderr: str
 
 
 class Person:
@@ -80,7 +70,7 @@ class Person:
             command, capture_output=True, text=True, env=self.environ, check=False, timeout=120
         )
 
-    def say(self, verb: str, *arguments: str) -> Said:
+    def say(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         out, err = io.StringIO(), io.StringIO()
         here = shell.Shell(
             out=out,
@@ -90,7 +80,7 @@ class Person:
         )
         where = ("-n", self.namespace, f"--kubeconfig={self.environ['KUBECONFIG']}")
         code = main.run([verb, *where, *arguments], here)
-        return Said(code, out.getvalue(), err.getvalue())
+        return subprocess.CompletedProcess([verb, *arguments], code, out.getvalue(), err.getvalue())
 
     def release(self) -> dict[str, Any]:
         found: dict[str, Any] = self.custom.get_namespaced_custom_object(
